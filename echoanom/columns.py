@@ -1,0 +1,205 @@
+"""What a column holds: its sensor, unit, range or frequency, and kind of quantity.
+
+The kind decides the arithmetic. Levels in dB are averaged and interpolated in linear
+units, directions as vectors; everything else as plain numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.errors import ColumnsError
+
+Kind = Literal["scalar", "level", "direction"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    name : str
+        Name in the sensor's own table.
+    sensor : str
+        The sensor it comes from.
+    unit : str
+        Unit, empty if unknown.
+    kind : {'scalar', 'level', 'direction'}
+        Level: logarithmic [dB]. Direction: an angle [degree], 360 is 0.
+    range_m : float, optional
+        Distance from the instrument [m].
+    frequency_hz : float, optional
+        Acoustic frequency [Hz].
+    """
+
+    name: str
+    sensor: str
+    unit: str = ""
+    kind: Kind = "scalar"
+    range_m: float | None = None
+    frequency_hz: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Name that is unique over sensors: ``sensor/name``."""
+        return f"{self.sensor}/{self.name}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that are set, as plain JSON values.
+
+        Returns
+        -------
+        dict
+            Field names and values.
+        """
+        return {
+            key: value
+            for key, value in dataclasses.asdict(self).items()
+            if value is not None
+        }
+
+
+# (pattern, unit, kind): the first that is found in the name decides.
+_QUANTITIES: tuple[tuple[str, str, Kind], ...] = (
+    (r"^sv(?=[_\d]|$)|_sv(?=[_\d]|$)", "dB re 1 m⁻¹", "level"),
+    (r"echo|amp(?=_|$)", "count", "scalar"),
+    (r"^(ltsa|spl|psd)", "dB re 1 µPa²/Hz", "level"),
+    (r"_db(?=_|$)", "dB", "level"),
+    (r"^dir|_dir(ection)?(?=_|$)|_deg(?=_|$)", "degree", "direction"),
+    (r"_cm_s(?=_|$)", "cm/s", "scalar"),
+    (r"speed|^(u|v|w|east|north|up|vel)(?=_|$)|velocity|_m_s(?=_|$)", "m/s", "scalar"),
+    (r"temp", "degC", "scalar"),
+    (r"depth|height|level_m", "m", "scalar"),
+    (r"salin", "1e-3", "scalar"),
+    (r"press", "dbar", "scalar"),
+)
+_RANGE = re.compile(r"_(\d+(?:\.\d+)?)m$", re.IGNORECASE)
+_FREQUENCY = re.compile(r"_(\d+(?:\.\d+)?)(k?)hz$", re.IGNORECASE)
+
+
+def column_from_name(name: str, sensor: str) -> Column:
+    """Read what a column holds from its name.
+
+    ``_<number>m`` at the end is a range, ``_<number>Hz`` or ``kHz`` a frequency.
+
+    Parameters
+    ----------
+    name : str
+        The column's name, e.g. ``Sv_12.5m``.
+    sensor : str
+        The sensor it belongs to.
+
+    Returns
+    -------
+    Column
+        Unit ``""`` and kind ``scalar`` where the name tells nothing.
+    """
+    range_m = frequency_hz = None
+    if match := _RANGE.search(name):
+        range_m = float(match[1])
+    elif match := _FREQUENCY.search(name):
+        frequency_hz = float(match[1]) * (1000.0 if match[2] else 1.0)
+    unit, kind = "", "scalar"
+    for pattern, found_unit, found_kind in _QUANTITIES:
+        if re.search(pattern, name, re.IGNORECASE):
+            unit, kind = found_unit, found_kind
+            break
+    return Column(name, sensor, unit, kind, range_m, frequency_hz)  # type: ignore[arg-type]
+
+
+def columns_from_json(text: str, sensor: str, path: str) -> dict[str, Column]:
+    """Read a sensor's ``columns.json``: a list of objects with at least ``name``.
+
+    Parameters
+    ----------
+    text : str
+        The file's content.
+    sensor : str
+        The sensor it belongs to.
+    path : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    dict of str to Column
+        By name. What the file leaves out is read from the name.
+
+    Raises
+    ------
+    ColumnsError
+        If the text is not such a list, or has unknown keys or values.
+    """
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ColumnsError(
+            f"must be JSON, got: {error.msg}", path=path, line=error.lineno
+        ) from None
+    allowed = {field.name for field in dataclasses.fields(Column)}
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str)
+        for entry in entries
+    ):
+        raise ColumnsError("must be a list of objects with a 'name'", path=path)
+    columns = {}
+    for entry in entries:
+        unknown = sorted(set(entry) - allowed)
+        if unknown:
+            raise ColumnsError(
+                f"has unknown keys {', '.join(unknown)};"
+                f" known are {', '.join(sorted(allowed))}",
+                path=path,
+                column=entry["name"],
+            )
+        guessed = dataclasses.asdict(column_from_name(entry["name"], sensor))
+        column = Column(**{**guessed, **entry, "sensor": sensor})
+        if column.kind not in ("scalar", "level", "direction"):
+            raise ColumnsError(
+                f"kind must be scalar, level or direction, got {column.kind!r}",
+                path=path,
+                column=column.name,
+            )
+        columns[column.name] = column
+    return columns
+
+
+def columns_from_manifest(entries: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """Rebuild columns from `Column.as_json`.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        One for each column.
+
+    Returns
+    -------
+    tuple of Column
+        In the same order.
+    """
+    return tuple(Column(**entry) for entry in entries)
+
+
+def kind_mask(columns: Sequence[Column], kind: Kind) -> NDArray[np.bool_]:
+    """Tell which columns are of one kind.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The columns, length C.
+    kind : {'scalar', 'level', 'direction'}
+        The kind asked for.
+
+    Returns
+    -------
+    ndarray of bool, shape (C,)
+        True where it is.
+    """
+    return np.array([column.kind == kind for column in columns], dtype=np.bool_)

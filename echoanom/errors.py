@@ -1,0 +1,147 @@
+"""Every error echoanom raises on purpose.
+
+::
+
+    EchoanomError
+    ├── OptionError          an option has a value it cannot have (also a ValueError)
+    ├── DataError            an input table cannot be taken as it is
+    │   ├── TableError       a daily CSV: names file, line and column
+    │   ├── MetaInfoError    a record count file, or a count that is not kept
+    │   └── ColumnsError     tables whose columns do not fit together
+    ├── DatasetError         a dataset of shards cannot be used
+    │   ├── ManifestError    no manifest, or one this version cannot read
+    │   └── CorruptionError  bytes that are not what the manifest says
+    ├── WindowError          no window, or no such window
+    ├── ArtifactError        a model directory cannot be used
+    ├── ScoresError          a score, label or event table cannot be used
+    ├── StorageError         a file or object cannot be read or written
+    └── MissingExtraError    an optional dependency is not installed
+
+A message says what must hold, what came, where, and what to do. The command line
+prints it in one line and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class EchoanomError(Exception):
+    """Base of all errors that echoanom raises on purpose."""
+
+
+class OptionError(EchoanomError, ValueError):
+    """An option has a value it cannot have."""
+
+
+class DataError(EchoanomError):
+    """An input table cannot be taken as it is."""
+
+
+class TableError(DataError):
+    """A daily table is malformed.
+
+    Parameters
+    ----------
+    message : str
+        What must hold and what came.
+    path : str
+        The file.
+    line : int, optional
+        The line, counted from 1 as editors do.
+    column : str, optional
+        The column's name.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str,
+        line: int | None = None,
+        column: str | None = None,
+    ) -> None:
+        where = path
+        if line is not None:
+            where += f", line {line}"
+        if column is not None:
+            where += f", column {column!r}"
+        super().__init__(f"{where}: {message}")
+        self.message = message
+        self.path = path
+        self.line = line
+        self.column = column
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments do not survive the default way between processes.
+        return _rebuild_table_error, (
+            type(self),
+            self.message,
+            self.path,
+            self.line,
+            self.column,
+        )
+
+
+def _rebuild_table_error(
+    cls: type[TableError],
+    message: str,
+    path: str,
+    line: int | None,
+    column: str | None,
+) -> TableError:
+    return cls(message, path=path, line=line, column=column)
+
+
+class MetaInfoError(TableError):
+    """A record count file is malformed, or its count is not kept."""
+
+
+class ColumnsError(TableError):
+    """Tables whose columns do not fit together."""
+
+
+class DatasetError(EchoanomError):
+    """A dataset of shards cannot be used."""
+
+
+class ManifestError(DatasetError):
+    """There is no manifest, or this version cannot read it."""
+
+
+class CorruptionError(DatasetError):
+    """Bytes are not what the manifest says."""
+
+
+class WindowError(EchoanomError):
+    """There is no window, or no such window."""
+
+
+class ArtifactError(EchoanomError):
+    """A model directory cannot be used."""
+
+
+class ScoresError(EchoanomError):
+    """A score, label or event table cannot be used."""
+
+
+class StorageError(EchoanomError):
+    """A file or object cannot be read or written."""
+
+
+class MissingExtraError(EchoanomError):
+    """An optional dependency is not installed.
+
+    Parameters
+    ----------
+    feature : str
+        What was asked for.
+    extra : str
+        The extra that brings it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs: pip install 'echoanom[{extra}]'")
+        self.feature = feature
+        self.extra = extra
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.feature, self.extra)

@@ -1,0 +1,330 @@
+"""One frozen, checked options object per stage.
+
+Every object checks itself when it is made, so no stage has to, and turns to and from
+plain JSON values (`as_json`, `from_json`) to be stored with what it produced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, Self, cast, get_args
+
+from echoanom.errors import OptionError
+
+Join = Literal["outer", "inner", "left"]
+Duplicates = Literal["refuse", "first", "last", "mean"]
+OnError = Literal["fail", "skip"]
+StorageDtype = Literal["float32", "float16", "int16"]
+NormalizationKind = Literal["range", "standard", "robust"]
+
+DAY_S = 86_400
+
+
+def _require(condition: bool, name: str, rule: str, value: object) -> None:
+    if not condition:
+        raise OptionError(f"{name} must be {rule}, got {value!r}")
+
+
+def _require_choice(name: str, value: object, kind: Any) -> None:
+    choices = get_args(kind)
+    _require(value in choices, name, f"one of {', '.join(choices)}", value)
+
+
+class Options:
+    """Base of the options objects: plain JSON values in and out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values.
+
+        Returns
+        -------
+        dict
+            Field names and values; tuples become lists.
+        """
+        fields = dataclasses.asdict(cast(Any, self))
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild the options from `as_json`.
+
+        Parameters
+        ----------
+        values : mapping
+            Field names and values.
+
+        Returns
+        -------
+        Options
+            An object of the class it is called on.
+
+        Raises
+        ------
+        OptionError
+            If a name is unknown or a value is refused.
+        """
+        known = {field.name for field in dataclasses.fields(cast(Any, cls))}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise OptionError(
+                f"{cls.__name__} has no option {', '.join(unknown)};"
+                f" it has {', '.join(sorted(known))}"
+            )
+        return cls(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TableOptions(Options):
+    """How daily tables are read.
+
+    Attributes
+    ----------
+    period_s : int
+        Sample period [s]. A stamp is the start of its period; stamps between are
+        moved back to it.
+    time_column : str
+        Name of the time stamp column. Empty: the usual names are looked for.
+    missing_numbers : tuple of float
+        Numbers that stand for a missing value.
+    missing_words : tuple of str
+        Cells that stand for a missing value, beside the blank cell, NaN and inf.
+    duplicates : {'refuse', 'first', 'last', 'mean'}
+        What to do with rows that share a stamp and differ. Exact duplicates are
+        always dropped and counted.
+    """
+
+    period_s: int = 60
+    time_column: str = ""
+    missing_numbers: tuple[float, ...] = (-999.0, -9999.0)
+    missing_words: tuple[str, ...] = ("NA", "N/A", "null", "NULL", "None", "-")
+    duplicates: Duplicates = "refuse"
+
+    def __post_init__(self) -> None:
+        _require(
+            isinstance(self.period_s, int)
+            and self.period_s >= 1
+            and DAY_S % self.period_s == 0,
+            "period_s",
+            "a whole number of seconds that divides a day",
+            self.period_s,
+        )
+        _require_choice("duplicates", self.duplicates, Duplicates)
+
+    @property
+    def rows_per_day(self) -> int:
+        """Number of grid rows in one UTC day."""
+        return DAY_S // self.period_s
+
+
+@dataclasses.dataclass(frozen=True)
+class StackOptions(Options):
+    """How the sensors' tables become one.
+
+    Attributes
+    ----------
+    sensors : tuple of str
+        Sensors to take, in this order. Empty: all, by name.
+    join : {'outer', 'inner', 'left'}
+        Rows to keep: minutes of any sensor, of all sensors, or of the first.
+    max_gap_min : float
+        Longest gap that is filled by interpolation [min]. 0 fills nothing.
+    """
+
+    sensors: tuple[str, ...] = ()
+    join: Join = "outer"
+    max_gap_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require_choice("join", self.join, Join)
+        _require(
+            0 <= self.max_gap_min < 1440,
+            "max_gap_min",
+            "at least 0 and less than a day (1440)",
+            self.max_gap_min,
+        )
+        _require(
+            len(set(self.sensors)) == len(self.sensors),
+            "sensors",
+            "different from each other",
+            self.sensors,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardOptions(Options):
+    """How rows are stored.
+
+    Attributes
+    ----------
+    dtype : {'float32', 'float16', 'int16'}
+        Stored type. int16 carries a scale and an offset per record and column.
+    halo : int
+        Rows of the successor repeated at the end of each shard [rows].
+    shard_mib : float
+        Aimed size of a shard [MiB]. A shard holds whole days, at least one.
+    record_kib : float
+        Aimed size of a record [KiB]. A record never crosses a day or a gap.
+    """
+
+    dtype: StorageDtype = "float32"
+    halo: int = 0
+    shard_mib: float = 128.0
+    record_kib: float = 1024.0
+
+    def __post_init__(self) -> None:
+        _require_choice("dtype", self.dtype, StorageDtype)
+        _require(self.halo >= 0, "halo", "at least 0", self.halo)
+        _require(self.shard_mib > 0, "shard_mib", "more than 0", self.shard_mib)
+        _require(self.record_kib > 0, "record_kib", "more than 0", self.record_kib)
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowOptions(Options):
+    """Which rows make a window, and in what order windows come.
+
+    Attributes
+    ----------
+    size : int
+        Rows in a window [rows].
+    stride : int
+        Rows between the starts of neighbouring windows of a run [rows].
+    batch_size : int
+        Windows in a batch.
+    shuffle : bool
+        Whether the windows of an epoch come in a seeded random order.
+    seed : int
+        Seed of that order.
+    drop_remainder : bool
+        Whether a last, smaller batch is left out.
+    """
+
+    size: int = 64
+    stride: int = 1
+    batch_size: int = 32
+    shuffle: bool = False
+    seed: int = 0
+    drop_remainder: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 1, "size", "at least 1", self.size)
+        _require(self.stride >= 1, "stride", "at least 1", self.stride)
+        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        _require(0 <= self.seed < 2**63, "seed", "in [0, 2**63)", self.seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOptions(Options):
+    """The convolutional autoencoder.
+
+    Attributes
+    ----------
+    filters : tuple of int
+        Filters of each encoder level; the decoder mirrors them.
+    kernel : int
+        Kernel height and width of every convolution [cells].
+    dropout : float
+        Share of bottleneck cells dropped while training, in [0, 1).
+    output : {'sigmoid', 'linear'}
+        Activation of the last layer. Sigmoid belongs to data scaled to [0, 1].
+    """
+
+    filters: tuple[int, ...] = (16, 8, 8)
+    kernel: int = 4
+    dropout: float = 0.0
+    output: Literal["sigmoid", "linear"] = "sigmoid"
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.filters) >= 1 and all(f >= 1 for f in self.filters),
+            "filters",
+            "one or more positive numbers",
+            self.filters,
+        )
+        _require(self.kernel >= 1, "kernel", "at least 1", self.kernel)
+        _require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
+        _require(
+            self.output in ("sigmoid", "linear"),
+            "output",
+            "one of sigmoid, linear",
+            self.output,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions(Options):
+    """How the autoencoder is fitted.
+
+    Attributes
+    ----------
+    epochs : int
+        Most epochs to train.
+    learning_rate : float
+        Adam's step size.
+    normalization : {'range', 'standard', 'robust'}
+        How columns are scaled, from statistics of the training days alone.
+    validation : float
+        Share of the days held back at the end of the record, in (0, 1).
+    patience : int
+        Epochs without a better validation loss before training stops; 0 never stops.
+    calibration_stride : int
+        Stride at which the held-back days are scored for the threshold [rows].
+    """
+
+    epochs: int = 4
+    learning_rate: float = 1e-3
+    normalization: NormalizationKind = "range"
+    validation: float = 0.2
+    patience: int = 3
+    calibration_stride: int = 4
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
+        _require(
+            self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate
+        )
+        _require_choice("normalization", self.normalization, NormalizationKind)
+        _require(0 < self.validation < 1, "validation", "in (0, 1)", self.validation)
+        _require(self.patience >= 0, "patience", "at least 0", self.patience)
+        _require(
+            self.calibration_stride >= 1,
+            "calibration_stride",
+            "at least 1",
+            self.calibration_stride,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EventOptions(Options):
+    """How scores become events.
+
+    Attributes
+    ----------
+    threshold : str
+        Rule: ``mean+2std``, ``quantile:0.999``, ``mad:6``, ``pot:1e-4``, or a number.
+    merge_gap_min : float
+        Events closer than this are one [min].
+    min_duration_min : float
+        Shorter events are dropped [min].
+    top_columns : int
+        Columns to name for each event.
+    """
+
+    threshold: str = "mean+2std"
+    merge_gap_min: float = 30.0
+    min_duration_min: float = 1.0
+    top_columns: int = 3
+
+    def __post_init__(self) -> None:
+        _require(
+            self.merge_gap_min >= 0, "merge_gap_min", "at least 0", self.merge_gap_min
+        )
+        _require(
+            self.min_duration_min >= 0,
+            "min_duration_min",
+            "at least 0",
+            self.min_duration_min,
+        )
+        _require(self.top_columns >= 1, "top_columns", "at least 1", self.top_columns)

@@ -1,0 +1,301 @@
+"""Files and objects by path or URL: list, read, publish whole.
+
+Local paths and URLs (``s3://…``) are read and written through fsspec, so one function
+serves both. `publish` is the only way a final name comes to exist: complete, or not at
+all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import posixpath
+import uuid
+from collections.abc import Iterator
+from typing import IO, Any
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from echoanom.errors import StorageError
+
+TEMPORARY_PREFIX = ".tmp-"
+
+
+def is_local(path: str) -> bool:
+    """Tell whether a path is on this machine's file system.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Returns
+    -------
+    bool
+        False for URLs of other file systems.
+    """
+    return "://" not in path or path.startswith(("file://", "local://"))
+
+
+def join(path: str, *parts: str) -> str:
+    """Join path parts with ``/``.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+    *parts : str
+        What comes below it.
+
+    Returns
+    -------
+    str
+        The joined path.
+    """
+    return posixpath.join(path, *parts)
+
+
+def filesystem(path: str) -> tuple[Any, str]:
+    """Return the file system of a path, and the path as that file system takes it.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Returns
+    -------
+    filesystem : fsspec.AbstractFileSystem
+        The file system.
+    inner : str
+        The path within it.
+    """
+    filesystem, inner = url_to_fs(path)
+    return filesystem, inner
+
+
+@contextlib.contextmanager
+def storage_errors(path: str, doing: str) -> Iterator[None]:
+    """Turn operating system errors into one-line `StorageError`.
+
+    Parameters
+    ----------
+    path : str
+        What is read or written.
+    doing : str
+        The verb for the message, e.g. ``read``.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    StorageError
+        Instead of an OSError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise StorageError(f"cannot {doing} {path}: it does not exist") from None
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise StorageError(f"cannot {doing} {path}: {reason}") from error
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file or folder exists.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Returns
+    -------
+    bool
+        True if it does.
+    """
+    filesystem_, inner = filesystem(path)
+    return bool(filesystem_.exists(inner))
+
+
+def list_files(path: str) -> list[tuple[str, int]]:
+    """List the files directly in a folder.
+
+    Parameters
+    ----------
+    path : str
+        A folder, as path or URL.
+
+    Returns
+    -------
+    list of (str, int)
+        File names (without the folder) and sizes [byte], by name.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be listed.
+    """
+    return [(name, size) for name, size, kind in _entries(path) if kind != "directory"]
+
+
+def list_folders(path: str) -> list[str]:
+    """List the folders directly in a folder.
+
+    Parameters
+    ----------
+    path : str
+        A folder, as path or URL.
+
+    Returns
+    -------
+    list of str
+        Folder names, by name.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be listed.
+    """
+    return [name for name, _, kind in _entries(path) if kind == "directory"]
+
+
+def _entries(path: str) -> list[tuple[str, int, str]]:
+    filesystem_, inner = filesystem(path)
+    with storage_errors(path, "list"):
+        found = filesystem_.ls(inner, detail=True)
+    entries = [
+        (posixpath.basename(entry["name"].rstrip("/")), entry["size"], entry["type"])
+        for entry in found
+        if entry["name"].rstrip("/") != inner.rstrip("/")
+    ]
+    return sorted(entries)
+
+
+def read_bytes(path: str) -> bytes:
+    """Read a whole file.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Returns
+    -------
+    bytes
+        Its content.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    with storage_errors(path, "read"):
+        if is_local(path):
+            with open(filesystem(path)[1], "rb") as file:
+                return file.read()
+        with fsspec.open(path, "rb") as file:
+            return bytes(file.read())
+
+
+@contextlib.contextmanager
+def publish(path: str) -> Iterator[IO[bytes]]:
+    """Write a file that exists under its name complete or not at all.
+
+    Locally the content goes to a temporary neighbour that is flushed to disk and
+    renamed; elsewhere to one put.
+
+    Parameters
+    ----------
+    path : str
+        The final path or URL.
+
+    Yields
+    ------
+    file
+        Open for binary writing.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written. What was there before stays.
+    """
+    if not is_local(path):
+        with storage_errors(path, "write"), fsspec.open(path, "wb") as file:
+            try:
+                yield file
+            except BaseException:
+                # An s3fs file completes its upload when it is closed.
+                file.discard()
+                raise
+        return
+    final = filesystem(path)[1]
+    folder, name = os.path.split(final)
+    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{name}-{uuid.uuid4().hex}")
+    with storage_errors(path, "write"):
+        os.makedirs(folder or ".", exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, final)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Write a whole file, complete or not at all.
+
+    Parameters
+    ----------
+    path : str
+        The final path or URL.
+    content : bytes
+        What it shall hold.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written. What was there before stays.
+    """
+    with publish(path) as file:
+        file.write(content)
+
+
+def remove(path: str) -> None:
+    """Remove a file; one that is already gone is fine.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be removed.
+    """
+    filesystem_, inner = filesystem(path)
+    with storage_errors(path, "remove"), contextlib.suppress(FileNotFoundError):
+        filesystem_.rm_file(inner)
+
+
+def remove_temporaries(path: str) -> None:
+    """Remove what an interrupted `publish` left in a local folder.
+
+    Parameters
+    ----------
+    path : str
+        The folder, as path or URL.
+    """
+    if is_local(path) and exists(path):
+        for name, _ in list_files(path):
+            if name.startswith(TEMPORARY_PREFIX):
+                remove(join(path, name))
