@@ -1,0 +1,445 @@
+"""A block of consecutive rows as one TFRecord, written and read without TensorFlow.
+
+A record is a `tf.train.Example` [1]_ in TFRecord framing [2]_. Its features are
+
+========  ==========  =============================================================
+start     int64       time of the first row [s since 1970-01-01 UTC]
+rows      int64       number of rows R
+halo      int64       1 if the rows repeat the first rows of the next shard, else 0
+values    bytes       R × C little-endian numbers, row by row; NaN is missing
+filled    bytes       R × C bits (most significant first), 1 where interpolated;
+                      absent where nothing is
+scale     float list  int16 only: C factors, ``value = code * scale + offset``
+offset    float list  int16 only: C offsets; the code −32768 is missing
+pad       bytes       zeros, so that `values` starts at a multiple of 64 in the file
+========  ==========  =============================================================
+
+References
+----------
+.. [1] TensorFlow, ``tensorflow/core/example/example.proto``.
+.. [2] TensorFlow, ``tensorflow/core/lib/io/record_writer.h``: length (uint64), masked
+   CRC-32C of the length, data, masked CRC-32C of the data; all little-endian.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterator, Mapping
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.errors import CorruptionError, DataError
+from echoanom.options import StorageDtype
+
+ALIGNMENT = 64
+HEADER_BYTES = 12
+TRAILER_BYTES = 4
+
+_LENGTH = struct.Struct("<Q")
+_CRC = struct.Struct("<I")
+_CRC_MASK = 0xA282EAD8
+_INT16_MISSING = -32768
+_INT16_SPAN = 65534  # codes −32767 … 32767
+_DTYPES: Mapping[str, np.dtype[np.generic]] = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "int16": np.dtype("<i2"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Consecutive rows without a gap.
+
+    Attributes
+    ----------
+    start_s : int
+        Time of the first row [s since 1970-01-01 UTC].
+    values : ndarray of float32, shape (R, C)
+        The rows; NaN is missing.
+    filled : ndarray of bool, shape (R, C), or None
+        True where a value is interpolated; None where none is.
+    halo : bool
+        Whether the rows belong to the next shard.
+    """
+
+    start_s: int
+    values: NDArray[np.float32]
+    filled: NDArray[np.bool_] | None = None
+    halo: bool = False
+
+
+def masked_crc(*parts: bytes | memoryview) -> int:
+    """Compute TFRecord's masked CRC-32C.
+
+    Parameters
+    ----------
+    *parts : bytes-like
+        The data, in order.
+
+    Returns
+    -------
+    int
+        ``rotate_right(crc, 15) + 0xa282ead8`` in 32 bits.
+    """
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, bytes(part))
+    return ((crc >> 15 | crc << 17) + _CRC_MASK) & 0xFFFFFFFF
+
+
+def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int]:
+    """Encode a block as one framed record.
+
+    Parameters
+    ----------
+    block : Block
+        The rows.
+    dtype : {'float32', 'float16', 'int16'}
+        Stored type. float16 keeps 11 significant bits. int16 is off by at most half
+        of ``(largest − smallest) / 65534`` of its column in this block, beside the
+        rounding of float32.
+    position : int
+        Where in its file the record will start [byte].
+
+    Returns
+    -------
+    record : bytes
+        Header, Example and trailer.
+    crc : int
+        The masked CRC-32C in the trailer.
+
+    Raises
+    ------
+    DataError
+        If the values do not fit the type.
+    """
+    rows = len(block.values)
+    features = [
+        _feature(b"start", _int64_list(block.start_s)),
+        _feature(b"rows", _int64_list(rows)),
+        _feature(b"halo", _int64_list(int(block.halo))),
+    ]
+    if block.filled is not None and block.filled.any():
+        features.append(
+            _feature(b"filled", _bytes_list(np.packbits(block.filled).tobytes()))
+        )
+    codes = block.values
+    if dtype == "int16":
+        codes, scale, offset = _quantise(block.values)
+        features.append(_feature(b"scale", _float_list(scale)))
+        features.append(_feature(b"offset", _float_list(offset)))
+    elif dtype == "float16":
+        codes = _halve(block.values)
+    payload = np.ascontiguousarray(codes, dtype=_DTYPES[dtype]).tobytes()
+    head = b"".join(features)
+    pad = 0
+    # Padding moves the payload and can lengthen the varints before it by a byte, so
+    # the right amount is found by trying; two rounds are enough.
+    for _ in range(4):
+        example = _example(head, pad, payload)
+        values_at = position + HEADER_BYTES + len(example) - len(payload)
+        if values_at % ALIGNMENT == 0:
+            break
+        pad = (pad - values_at) % ALIGNMENT
+    header = _LENGTH.pack(len(example))
+    crc = masked_crc(example)
+    record = b"".join(
+        (header, _CRC.pack(masked_crc(header)), example, _CRC.pack(crc))
+    )
+    return record, crc
+
+
+def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
+    """Decode the Example of one record.
+
+    Parameters
+    ----------
+    data : memoryview
+        The record's data, without header and trailer.
+    columns : int
+        Number of columns C.
+    dtype : {'float32', 'float16', 'int16'}
+        Stored type.
+
+    Returns
+    -------
+    Block
+        For float32 `values` is a view into `data`.
+
+    Raises
+    ------
+    CorruptionError
+        If the data are no such Example.
+    """
+    try:
+        features = _parse_example(data)
+        rows = _parse_int64(features["rows"])
+        codes: NDArray[np.generic] = np.frombuffer(
+            _parse_bytes(features["values"]), dtype=_DTYPES[dtype]
+        ).reshape(rows, columns)
+        filled = None
+        if "filled" in features:
+            bits = np.frombuffer(_parse_bytes(features["filled"]), dtype=np.uint8)
+            filled = np.unpackbits(bits, count=rows * columns).view(np.bool_)
+            filled = filled.reshape(rows, columns)
+        if dtype == "int16":
+            scale = _parse_floats(features["scale"]).reshape(1, columns)
+            offset = _parse_floats(features["offset"]).reshape(1, columns)
+            values = codes.astype(np.float32) * scale + offset
+            values[codes == _INT16_MISSING] = np.nan
+        else:
+            values = codes.astype(np.float32, copy=False)
+        return Block(
+            start_s=_parse_int64(features["start"]),
+            values=values,
+            filled=filled,
+            halo=bool(_parse_int64(features["halo"])),
+        )
+    except (KeyError, ValueError, IndexError) as error:
+        raise CorruptionError(
+            f"a record must be an Example of {columns} {dtype} columns, got: {error}"
+        ) from None
+
+
+def scan(data: memoryview, path: str) -> Iterator[tuple[int, int]]:
+    """Walk through a file of TFRecords and check lengths and their checksums.
+
+    Parameters
+    ----------
+    data : memoryview
+        The file's content.
+    path : str
+        The file's name, for messages.
+
+    Yields
+    ------
+    offset : int
+        Where the record's frame starts [byte].
+    length : int
+        Length of its data [byte].
+
+    Raises
+    ------
+    CorruptionError
+        If the file ends inside a record, or a length is not what its checksum says.
+    """
+    offset = 0
+    while offset < len(data):
+        length = check_header(data, offset, path)
+        yield offset, length
+        offset += HEADER_BYTES + length + TRAILER_BYTES
+
+
+def check_header(data: memoryview, offset: int, path: str) -> int:
+    """Read a record's length and check it.
+
+    Parameters
+    ----------
+    data : memoryview
+        The file's content.
+    offset : int
+        Where the record's frame starts [byte].
+    path : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    int
+        Length of the record's data [byte].
+
+    Raises
+    ------
+    CorruptionError
+        If the file ends inside the record, or the length is not what its checksum
+        says.
+    """
+    header = bytes(data[offset : offset + HEADER_BYTES])
+    if len(header) == HEADER_BYTES:
+        (length,) = _LENGTH.unpack_from(header)
+        (crc,) = _CRC.unpack_from(header, _LENGTH.size)
+        if masked_crc(header[: _LENGTH.size]) != crc:
+            raise CorruptionError(
+                f"{path}: the record at byte {offset} has a length that does not match"
+                " its checksum"
+            )
+        if offset + HEADER_BYTES + length + TRAILER_BYTES <= len(data):
+            return int(length)
+    raise CorruptionError(
+        f"{path}: ends at byte {len(data)}, inside the record at byte {offset}"
+    )
+
+
+def check_data(data: memoryview, offset: int, length: int, path: str) -> int:
+    """Check a record's data against its trailer.
+
+    Parameters
+    ----------
+    data : memoryview
+        The file's content.
+    offset : int
+        Where the record's frame starts [byte].
+    length : int
+        Length of its data [byte].
+    path : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    int
+        The masked CRC-32C.
+
+    Raises
+    ------
+    CorruptionError
+        If the data do not match.
+    """
+    end = offset + HEADER_BYTES + length
+    (stored,) = _CRC.unpack(data[end : end + TRAILER_BYTES])
+    found = masked_crc(data[offset + HEADER_BYTES : end])
+    if stored != found:
+        raise CorruptionError(
+            f"{path}: the record at byte {offset} has data that do not match their"
+            f" checksum (stored {stored:08x}, found {found:08x})"
+        )
+    return found
+
+
+def _quantise(
+    values: NDArray[np.float32],
+) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.float32]]:
+    wide = values.astype(np.float64)
+    missing = np.isnan(wide)
+    lowest = np.min(wide, axis=0, where=~missing, initial=np.inf)
+    highest = np.max(wide, axis=0, where=~missing, initial=-np.inf)
+    some = lowest <= highest
+    lowest, highest = np.where(some, lowest, 0.0), np.where(some, highest, 0.0)
+    scale = ((highest - lowest) / _INT16_SPAN).astype(np.float32)
+    # A step that float32 cannot hold would make every code the same.
+    scale = np.where(scale > 0, scale, np.float32(1.0))
+    offset = ((highest + lowest) / 2).astype(np.float32)
+    codes = np.rint((wide - offset) / scale.astype(np.float64))
+    codes = np.clip(codes, _INT16_MISSING + 1, -_INT16_MISSING - 1)
+    codes[missing] = _INT16_MISSING
+    return codes.astype(np.int16), scale, offset
+
+
+def _halve(values: NDArray[np.float32]) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    if np.isinf(halves).any():
+        largest = float(np.nanmax(np.abs(values)))
+        raise DataError(
+            f"dtype float16 holds numbers up to 65504, got {largest:g}; use float32 or"
+            " int16"
+        )
+    return halves
+
+
+# The wire format of protocol buffers: a tag (field number and type), then for type 0
+# a varint, for type 2 a length and as many bytes.
+
+
+def _varint(value: int) -> bytes:
+    value &= 0xFFFFFFFFFFFFFFFF  # negative numbers are ten bytes of two's complement
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _field(number: int, size: int) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(size)
+
+
+def _message(number: int, content: bytes) -> bytes:
+    return _field(number, len(content)) + content
+
+
+def _bytes_list(value: bytes) -> bytes:
+    return _message(1, _message(1, value))
+
+
+def _float_list(values: NDArray[np.float32]) -> bytes:
+    return _message(2, _message(1, values.astype("<f4").tobytes()))
+
+
+def _int64_list(value: int) -> bytes:
+    return _message(3, _message(1, _varint(value)))
+
+
+def _feature(name: bytes, feature: bytes) -> bytes:
+    return _message(1, _message(1, name) + _message(2, feature))
+
+
+def _open(number: int, start: bytes, size: int) -> bytes:
+    """Begin a field that holds `start` and then `size` bytes yet to come."""
+    return _field(number, len(start) + size) + start
+
+
+def _example(head: bytes, pad: int, payload: bytes) -> bytes:
+    size = len(payload)
+    element = _open(1, b"", size)
+    feature = _open(1, element, size)
+    entry = _message(1, b"values") + _open(2, feature, size)
+    padding = _feature(b"pad", _bytes_list(bytes(pad))) if pad else b""
+    features = head + padding + _open(1, entry, size)
+    return _open(1, features, size) + payload
+
+
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a varint of more than ten bytes")
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    at = 0
+    while at < len(data):
+        tag, at = _read_varint(data, at)
+        if tag & 7 != 2:
+            raise ValueError(f"a field of wire type {tag & 7}")
+        size, at = _read_varint(data, at)
+        if at + size > len(data):
+            raise ValueError("a field that is longer than its message")
+        yield tag >> 3, data[at : at + size]
+        at += size
+
+
+def _only(data: memoryview, number: int) -> memoryview:
+    found = [content for field, content in _fields(data) if field == number]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} fields where one belongs")
+    return found[0]
+
+
+def _parse_example(data: memoryview) -> dict[str, memoryview]:
+    features = {}
+    for _, entry in _fields(_only(data, 1)):
+        features[bytes(_only(entry, 1)).decode()] = _only(entry, 2)
+    return features
+
+
+def _parse_bytes(feature: memoryview) -> memoryview:
+    return _only(_only(feature, 1), 1)
+
+
+def _parse_floats(feature: memoryview) -> NDArray[np.float32]:
+    return np.frombuffer(_only(_only(feature, 2), 1), dtype="<f4")
+
+
+def _parse_int64(feature: memoryview) -> int:
+    value, _ = _read_varint(_only(_only(feature, 3), 1), 0)
+    return value - (1 << 64) if value >> 63 else value
