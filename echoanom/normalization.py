@@ -1,0 +1,150 @@
+"""Scale columns to what the network expects, from statistics of the training days.
+
+``normalised = (value − offset) / scale``; a missing cell becomes `fill`. Nothing is
+clipped: what never occurred in training lies outside [0, 1] and cannot be reproduced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.errors import OptionError
+from echoanom.options import NormalizationKind
+from echoanom.statistics import Statistics
+
+_ROBUST_TAIL = 0.005
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """An affine scaling of each of C columns.
+
+    Attributes
+    ----------
+    kind : {'range', 'standard', 'robust'}
+        How it was found.
+    offset, scale : ndarray of float32, shape (C,)
+        ``normalised = (value − offset) / scale``; no scale is 0.
+    fill : ndarray of float32, shape (C,)
+        Normalised value that stands in for a missing one: the column's mean.
+    """
+
+    kind: NormalizationKind
+    offset: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    fill: NDArray[np.float32]
+
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalise values and fill missing cells.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (..., C)
+            Values in the columns' units; NaN is missing.
+
+        Returns
+        -------
+        ndarray of float32, shape (..., C)
+            Normalised values without NaN.
+        """
+        normalised = (values - self.offset) / self.scale
+        return np.where(np.isnan(normalised), self.fill, normalised)
+
+    def invert(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn normalised values back into the columns' units.
+
+        Parameters
+        ----------
+        normalised : ndarray of float32, shape (..., C)
+            Normalised values.
+
+        Returns
+        -------
+        ndarray of float32, shape (..., C)
+            Values in the columns' units.
+        """
+        return normalised * self.scale + self.offset
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Kind, and a list for each array.
+        """
+        return {
+            "kind": self.kind,
+            "offset": self.offset.tolist(),
+            "scale": self.scale.tolist(),
+            "fill": self.fill.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Normalization:
+        """Rebuild from `as_json`.
+
+        Parameters
+        ----------
+        values : mapping
+            What `as_json` returned.
+
+        Returns
+        -------
+        Normalization
+            As it was.
+        """
+        return cls(
+            kind=values["kind"],
+            offset=np.asarray(values["offset"], dtype=np.float32),
+            scale=np.asarray(values["scale"], dtype=np.float32),
+            fill=np.asarray(values["fill"], dtype=np.float32),
+        )
+
+
+def fit_normalization(statistics: Statistics, kind: NormalizationKind) -> Normalization:
+    """Find the scaling of each column.
+
+    Parameters
+    ----------
+    statistics : Statistics
+        Of the training days.
+    kind : {'range', 'standard', 'robust'}
+        Range: smallest to largest becomes 0 to 1. Robust: the 0.5 % and 99.5 %
+        quantiles become 0 and 1. Standard: mean 0 and standard deviation 1.
+
+    Returns
+    -------
+    Normalization
+        A constant column keeps its unit (scale 1); one without any value is left as
+        it is.
+
+    Raises
+    ------
+    OptionError
+        If the kind is unknown.
+    """
+    if kind == "range":
+        start, end = statistics.minimum, statistics.maximum
+    elif kind == "robust":
+        start = statistics.quantile(_ROBUST_TAIL)
+        end = statistics.quantile(1 - _ROBUST_TAIL)
+    elif kind == "standard":
+        start, end = statistics.mean, statistics.mean + statistics.std
+    else:
+        raise OptionError(
+            f"normalization must be one of range, standard, robust, got {kind!r}"
+        )
+    offset = np.nan_to_num(start).astype(np.float32)
+    width = np.nan_to_num(end - start)
+    # A column is constant when its spread is lost in float32's own rounding.
+    rounding = np.spacing(np.abs(offset)).astype(np.float64)
+    scale = np.where(width > rounding, width, 1.0).astype(np.float32)
+    mean = np.where(np.isnan(statistics.mean), offset, statistics.mean)
+    fill = ((mean - offset) / scale).astype(np.float32)
+    return Normalization(kind, offset, scale, fill)
