@@ -147,9 +147,7 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
         pad = (pad - values_at) % ALIGNMENT
     header = _LENGTH.pack(len(example))
     crc = masked_crc(example)
-    record = b"".join(
-        (header, _CRC.pack(masked_crc(header)), example, _CRC.pack(crc))
-    )
+    record = b"".join((header, _CRC.pack(masked_crc(header)), example, _CRC.pack(crc)))
     return record, crc
 
 

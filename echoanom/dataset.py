@@ -1,0 +1,172 @@
+"""An opened dataset: its manifest, and the statistics of any of its days."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import xxhash
+
+from echoanom import storage
+from echoanom.columns import Column
+from echoanom.errors import CorruptionError, DatasetError
+from echoanom.manifest import (
+    Manifest,
+    RunTable,
+    read_manifest,
+    shard_path,
+)
+from echoanom.statistics import Statistics, merge
+
+
+class Dataset:
+    """Rows of joined sensors, stored in shards.
+
+    The manifest is read once, when the dataset is opened; what is appended later is
+    not seen.
+
+    Parameters
+    ----------
+    path : str
+        The dataset's folder, as path or URL.
+    manifest : Manifest
+        What it holds.
+    """
+
+    def __init__(self, path: str, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.path}: {self.rows} rows, {len(self.columns)} columns,"
+            f" {len(self.runs)} runs>"
+        )
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns, in the order of the values."""
+        return self.manifest.columns
+
+    @property
+    def period_s(self) -> int:
+        """Sample period [s]."""
+        return self.manifest.period_s
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.manifest.rows
+
+    @functools.cached_property
+    def runs(self) -> RunTable:
+        """Maximal stretches of rows without a gap."""
+        return self.manifest.runs()
+
+    @functools.cached_property
+    def days(self) -> tuple[datetime.date, ...]:
+        """Days with at least one row, in order."""
+        return self.manifest.days
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Identity of this version of the dataset: XXH3-128 of its manifest."""
+        return xxhash.xxh3_128_hexdigest(self.manifest.as_bytes())
+
+    @property
+    def has_filled(self) -> bool:
+        """Whether cells may have been filled by interpolation."""
+        return self.manifest.stack.max_gap_min > 0
+
+    def shard_path(self, shard: int) -> str:
+        """Return where a shard's rows are.
+
+        Parameters
+        ----------
+        shard : int
+            The shard's position in the manifest.
+
+        Returns
+        -------
+        str
+            Path or URL.
+        """
+        return shard_path(self.path, self.manifest.shards[shard].name, "tfrecord")
+
+    def statistics(self, days: Sequence[datetime.date] | None = None) -> Statistics:
+        """Merge the statistics of some days.
+
+        Parameters
+        ----------
+        days : sequence of date, optional
+            The days to take; all if left out. Days without rows count nothing.
+
+        Returns
+        -------
+        Statistics
+            Of these days.
+
+        Raises
+        ------
+        DatasetError
+            If none of the days has rows.
+        CorruptionError
+            If a statistics file is not what the manifest says.
+        """
+        wanted = set(self.days if days is None else days)
+        parts = []
+        for shard in self.manifest.shards:
+            chosen = [
+                i
+                for i, day in enumerate(shard.days)
+                if datetime.date.fromisoformat(day) in wanted
+            ]
+            if chosen:
+                path = shard_path(self.path, shard.name, "npz")
+                content = storage.read_bytes(path)
+                found = xxhash.xxh3_128_hexdigest(content)
+                if found != shard.statistics_hash:
+                    raise CorruptionError(
+                        f"{path}: must have hash {shard.statistics_hash}, has {found};"
+                        " convert again"
+                    )
+                parts.append(Statistics.from_bytes(content).days(chosen))
+        if not parts:
+            raise DatasetError(f"{self.path}: has no rows on the days asked for")
+        return merge(parts)
+
+    def times(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Compute the time of every row.
+
+        Returns
+        -------
+        ndarray of int64, shape (rows,)
+            Seconds since 1970-01-01 UTC.
+        """
+        runs = self.runs
+        starts = np.repeat(runs.start_s - runs.first_row * self.period_s, runs.rows)
+        return starts + np.arange(self.rows, dtype=np.int64) * self.period_s
+
+
+def open_dataset(path: str) -> Dataset:
+    """Open a dataset.
+
+    Parameters
+    ----------
+    path : str
+        The dataset's folder, as path or URL.
+
+    Returns
+    -------
+    Dataset
+        Ready to read.
+
+    Raises
+    ------
+    ManifestError
+        If there is none, or this version cannot read it.
+    """
+    path = path.rstrip("/") or path
+    return Dataset(path, read_manifest(path))
