@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from echoanom.dataset import Dataset
-from echoanom.errors import OptionError
+from echoanom.errors import EchoanomError, OptionError
 from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
@@ -21,6 +23,33 @@ FIELDS = ("values", "observed", "start")
 
 _PARALLEL = 2
 _PREFETCH = 4
+_failures: collections.deque[EchoanomError] = collections.deque(maxlen=8)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise what went wrong while reading as it was raised.
+
+    TensorFlow wraps an error of the reader in one of its own, with a traceback in its
+    message. Iterate over `windows` inside of this to get the reader's.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    EchoanomError
+        The reader's error, in place of TensorFlow's.
+    """
+    _failures.clear()
+    try:
+        yield
+    except tf.errors.OpError:
+        if _failures:
+            raise _failures.popleft() from None
+        raise
 
 
 def batches_per_epoch(
@@ -118,7 +147,11 @@ def windows(
         observed = (
             np.empty(values.shape, dtype=np.bool_) if "observed" in fields else None
         )
-        reader.gather(first_rows, values, observed)
+        try:
+            reader.gather(first_rows, values, observed)
+        except EchoanomError as error:
+            _failures.append(error)
+            raise
         found: dict[str, Any] = {"values": values, "observed": observed}
         if times is not None:
             found["start"] = times[first_rows]

@@ -8,6 +8,7 @@ all.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import posixpath
 import uuid
@@ -20,6 +21,7 @@ from fsspec.core import url_to_fs
 from echoanom.errors import StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
+LOCK = ".lock"
 
 
 def is_local(path: str) -> bool:
@@ -122,6 +124,29 @@ def exists(path: str) -> bool:
     return bool(filesystem_.exists(inner))
 
 
+def size(path: str) -> int:
+    """Return a file's size.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+
+    Returns
+    -------
+    int
+        Size [byte].
+
+    Raises
+    ------
+    StorageError
+        If there is no such file.
+    """
+    filesystem_, inner = filesystem(path)
+    with storage_errors(path, "read"):
+        return int(filesystem_.size(inner))
+
+
 def list_files(path: str) -> list[tuple[str, int]]:
     """List the files directly in a folder.
 
@@ -202,6 +227,30 @@ def read_bytes(path: str) -> bytes:
             return bytes(file.read())
 
 
+def read_head(path: str, size: int = 1 << 20) -> bytes:
+    """Read the beginning of a file.
+
+    Parameters
+    ----------
+    path : str
+        A path or URL.
+    size : int
+        How much, at most [byte].
+
+    Returns
+    -------
+    bytes
+        Its first bytes.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    with storage_errors(path, "read"), fsspec.open(path, "rb") as file:
+        return bytes(file.read(size))
+
+
 @contextlib.contextmanager
 def publish(path: str) -> Iterator[IO[bytes]]:
     """Write a file that exists under its name complete or not at all.
@@ -267,6 +316,47 @@ def write_bytes(path: str, content: bytes) -> None:
     """
     with publish(path) as file:
         file.write(content)
+
+
+@contextlib.contextmanager
+def exclusive(folder: str) -> Iterator[None]:
+    """Keep other processes out of a local folder's contents.
+
+    The lock is the system's: it is gone with the process, however that ends.
+
+    Parameters
+    ----------
+    folder : str
+        A folder, as path or URL. It is made if need be. Elsewhere than on this
+        machine there is no lock.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Raises
+    ------
+    StorageError
+        If another process holds the lock, or the folder cannot be made.
+    """
+    if not is_local(folder):
+        yield
+        return
+    inner = filesystem(folder)[1]
+    with storage_errors(folder, "write to"):
+        os.makedirs(inner, exist_ok=True)
+        handle = os.open(os.path.join(inner, LOCK), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorageError(
+                f"{folder}: another process is writing here; wait for it to end"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove(path: str) -> None:

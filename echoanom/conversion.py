@@ -1,0 +1,474 @@
+"""Convert daily tables to a dataset of shards.
+
+Each shard is made by one function of one task, alone: `convert_shard`. The dataset
+comes to exist, or to change, when its manifest is published after all shards are. A
+conversion that was interrupted finds the shards it had finished by their names.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import functools
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import xxhash
+
+from echoanom import records, storage
+from echoanom.coverage import Coverage
+from echoanom.daily import DayTable, read_day
+from echoanom.discovery import SensorFiles, find_sensors, read_record_count
+from echoanom.errors import (
+    DataError,
+    DatasetError,
+    ManifestError,
+    MetaInfoError,
+    StorageError,
+)
+from echoanom.manifest import (
+    SHARDS,
+    Manifest,
+    Records,
+    SetAside,
+    Shard,
+    Source,
+    manifest_path,
+    read_manifest,
+    shard_path,
+)
+from echoanom.options import DAY_S, OnError, ShardOptions, StackOptions, TableOptions
+from echoanom.planning import Rules, ShardTask, hash_table, plan, read_columns
+from echoanom.progress import Progress, no_progress
+from echoanom.stacking import Grid, Stack, find_runs, stack
+from echoanom.statistics import Statistics, merge, summarise
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes
+    ----------
+    dataset : str
+        The dataset's folder, as path or URL.
+    rows : int
+        Rows in the dataset.
+    written, kept : int
+        Shards made now, and shards found as they should be.
+    coverage : Coverage
+        What the join gained and lost.
+    set_aside : tuple of SetAside
+        Tables that were left out.
+    """
+
+    dataset: str
+    rows: int
+    written: int
+    kept: int
+    coverage: Coverage
+    set_aside: tuple[SetAside, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Field names and values.
+        """
+        return {
+            "dataset": self.dataset,
+            "rows": self.rows,
+            "shards_written": self.written,
+            "shards_kept": self.kept,
+            "coverage": self.coverage.summary(),
+            "set_aside": [entry.as_json() for entry in self.set_aside],
+        }
+
+
+def convert(
+    source: str,
+    destination: str,
+    *,
+    table: TableOptions | None = None,
+    stacking: StackOptions | None = None,
+    sharding: ShardOptions | None = None,
+    on_error: OnError = "fail",
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> ConversionReport:
+    """Convert daily tables to a dataset, or bring a dataset up to date.
+
+    Parameters
+    ----------
+    source : str
+        Folder of daily tables, as path or URL.
+    destination : str
+        Folder of the dataset, as path or URL. What is there and still right is kept.
+    table : TableOptions, optional
+        How tables are read.
+    stacking : StackOptions, optional
+        How sensors are joined.
+    sharding : ShardOptions, optional
+        How rows are stored.
+    on_error : {'fail', 'skip'}
+        Stop at a table that cannot be taken, or leave it out and list it in the
+        manifest.
+    workers : int
+        Processes. With more than one, a script must start its work under
+        ``if __name__ == "__main__"``, as `multiprocessing` asks for.
+    progress : callable
+        Told how far the work is.
+
+    Returns
+    -------
+    ConversionReport
+        What was done.
+
+    Raises
+    ------
+    DataError
+        If there is no table, or one that cannot be taken.
+    DatasetError
+        If another conversion is at work in the destination.
+    StorageError
+        If something cannot be read or written. The dataset is as it was before.
+    """
+    rules = Rules(
+        table or TableOptions(),
+        stacking or StackOptions(),
+        sharding or ShardOptions(),
+        on_error,
+    )
+    sensors = find_sensors(source, rules.stack.sensors)
+    with storage.exclusive(destination):
+        tasks = _plan(source, sensors, rules, progress)
+        before = _published(destination)
+        storage.remove_temporaries(destination)
+        storage.remove_temporaries(storage.join(destination, SHARDS))
+        found = [_receipt(destination, task.name) for task in tasks]
+        todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
+        made = iter(
+            _run(
+                functools.partial(convert_shard, destination=destination),
+                todo,
+                workers,
+                progress,
+            )
+        )
+        shards = tuple(shard or next(made) for shard in found)
+        manifest = Manifest(
+            columns=tuple(c for sensor in tasks[0].columns for c in sensor),
+            table=rules.table,
+            stack=rules.stack,
+            shard=rules.shard,
+            shards=shards,
+        )
+        content = manifest.as_bytes()
+        if before is None or before.as_bytes() != content:
+            storage.write_bytes(manifest_path(destination), content)
+        _remove_unlisted(destination, manifest, before)
+    return ConversionReport(
+        dataset=destination,
+        rows=manifest.rows,
+        written=len(todo),
+        kept=len(tasks) - len(todo),
+        coverage=Coverage.merge([Coverage.from_json(s.coverage) for s in shards]),
+        set_aside=tuple(entry for shard in shards for entry in shard.set_aside),
+    )
+
+
+def convert_shard(task: ShardTask, destination: str) -> Shard:
+    """Make one shard: its rows, its statistics, and its entry, in this order.
+
+    Parameters
+    ----------
+    task : ShardTask
+        What to make it from.
+    destination : str
+        Folder of the dataset, as path or URL.
+
+    Returns
+    -------
+    Shard
+        Its entry in the manifest.
+
+    Raises
+    ------
+    DataError
+        If a table cannot be taken and the rules say to fail.
+    StorageError
+        If something cannot be read or written.
+    """
+    tables, set_aside = _read_tables(task)
+    period = task.rules.table.period_s
+    per_day = task.rules.table.rows_per_day
+    days = [datetime.date.fromisoformat(source.day) for source in task.sources]
+    first = min([task.first, *days])
+    last = max([task.last, *days])
+    grid = Grid(
+        start_s=_start_s(first),
+        period_s=period,
+        rows=((last - first).days + 1) * per_day,
+    )
+    stacked = stack(tables, task.columns, grid, task.rules.stack)
+    del tables
+    begin = (task.first - first).days * per_day
+    end = begin + task.days * per_day
+    own = slice(begin, end)
+    kept_days = [
+        day
+        for day in range(task.days)
+        if stacked.present[own][_day(day, per_day)].any()
+    ]
+    listed, size, digest, statistics_hash = Records((), (), (), (), ()), 0, "", ""
+    if kept_days:
+        path = shard_path(destination, task.name, "tfrecord")
+        listed, size, digest = _write_records(
+            path, _blocks(stacked, begin, end, task.rules), task.rules.shard
+        )
+        summary = merge(
+            [_summarise(stacked, begin + day * per_day, per_day) for day in kept_days]
+        ).as_bytes()
+        statistics_hash = xxhash.xxh3_128_hexdigest(summary)
+        storage.write_bytes(shard_path(destination, task.name, "npz"), summary)
+    shard = Shard(
+        name=task.name,
+        bytes=size,
+        hash=digest,
+        statistics_hash=statistics_hash,
+        days=tuple(
+            (task.first + datetime.timedelta(day)).isoformat() for day in kept_days
+        ),
+        records=listed,
+        coverage=stacked.coverage.between(task.first, task.last).as_json(),
+        sources=task.sources,
+        set_aside=(*task.set_aside, *set_aside),
+    )
+    entry = json.dumps(shard.as_json(), separators=(",", ":"), ensure_ascii=False)
+    storage.write_bytes(shard_path(destination, task.name, "json"), entry.encode())
+    return shard
+
+
+def _plan(
+    root: str, sensors: Sequence[SensorFiles], rules: Rules, progress: Progress
+) -> list[ShardTask]:
+    columns, refused = [], []
+    for sensor in sensors:
+        found, others = read_columns(sensor, rules.table)
+        if others and rules.on_error == "fail":
+            raise next(iter(others.values()))
+        columns.append(found)
+        refused.append(others)
+    files = [(s.sensor, day, path) for s in sensors for day, path in s.days.items()]
+    sources: dict[tuple[str, datetime.date], Source] = {}
+    # Hashing waits for the disk, or the network, and lets other threads run.
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        hashed = pool.map(lambda file: hash_table(root, *file), files)
+        for (sensor, day, _), source in zip(files, hashed, strict=True):
+            sources[sensor, day] = source
+            progress("Reading tables", len(sources), len(files))
+    return plan(root, sensors, columns, refused, sources, rules)
+
+
+def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]:
+    tables: dict[str, list[DayTable]] = {c[0].sensor: [] for c in task.columns}
+    columns = {c[0].sensor: c for c in task.columns}
+    set_aside = []
+    for source in task.sources:
+        path = storage.join(task.root, source.path)
+        day = datetime.date.fromisoformat(source.day)
+        content = storage.read_bytes(path)
+        if xxhash.xxh3_128_hexdigest(content) != source.hash:
+            raise StorageError(
+                f"{path}: must not change while it is converted, but it did; run again"
+            )
+        try:
+            table = read_day(
+                path,
+                day,
+                task.rules.table,
+                columns=columns[source.sensor],
+                content=content,
+            )
+            if source.path in task.counts:
+                _check_count(table, storage.join(task.root, task.counts[source.path]))
+        except DataError as error:
+            if task.rules.on_error == "fail":
+                raise
+            if task.first <= day <= task.last:
+                reason = str(error).replace(task.root.rstrip("/") + "/", "")
+                set_aside.append(SetAside(source.path, reason))
+            continue
+        tables[source.sensor].append(table)
+    return list(tables.values()), set_aside
+
+
+def _check_count(table: DayTable, path: str) -> None:
+    count = read_record_count(path)
+    if count != table.counts.rows:
+        raise MetaInfoError(
+            f"must say how many rows {table.path} has, which is {table.counts.rows},"
+            f" but it says {count}",
+            path=path,
+            line=2,
+        )
+
+
+def _blocks(
+    stacked: Stack, begin: int, end: int, rules: Rules
+) -> Iterator[records.Block]:
+    """Cut a shard's rows into blocks that cross neither a gap nor a day."""
+    row_bytes = max(stacked.values.shape[1], 1) * stacked.values.itemsize
+    at_most = max(1, int(rules.shard.record_kib * 1024 // row_bytes))
+    per_day = rules.table.rows_per_day
+
+    def cut(first: int, rows: int, halo: bool) -> Iterator[records.Block]:
+        stop = first + rows
+        while first < stop:
+            midnight = first - first % per_day + per_day
+            last = min(stop, midnight, first + at_most)
+            part = slice(first, last)
+            yield records.Block(
+                start_s=stacked.grid.start_s + first * stacked.grid.period_s,
+                values=stacked.values[part],
+                filled=stacked.filled[part],
+                halo=halo,
+            )
+            first = last
+
+    for first, rows in find_runs(stacked.present[begin:end]).tolist():
+        yield from cut(begin + first, rows, halo=False)
+    if rules.shard.halo and stacked.present[end - 1] and stacked.present[end:].size:
+        following = stacked.present[end : end + rules.shard.halo]
+        rows = int(np.argmin(np.append(following, False)))
+        yield from cut(end, rows, halo=True)
+
+
+def _write_records(
+    path: str, blocks: Iterable[records.Block], options: ShardOptions
+) -> tuple[Records, int, str]:
+    rows: list[tuple[int, int, int, int, int]] = []
+    halo = position = 0
+    digest = xxhash.xxh3_128()
+    with storage.publish(path) as file:
+        for block in blocks:
+            record, crc = records.encode(block, options.dtype, position)
+            file.write(record)
+            digest.update(record)
+            length = len(record) - records.HEADER_BYTES - records.TRAILER_BYTES
+            rows.append((position, length, len(block.values), block.start_s, crc))
+            halo += block.halo
+            position += len(record)
+    return Records(*zip(*rows, strict=True), halo), position, digest.hexdigest()
+
+
+def _summarise(stacked: Stack, first: int, rows: int) -> Statistics:
+    part = slice(first, first + rows)
+    present = stacked.present[part]
+    return summarise(stacked.values[part][present], stacked.filled[part][present])
+
+
+def _day(day: int, per_day: int) -> slice:
+    return slice(day * per_day, (day + 1) * per_day)
+
+
+def _start_s(day: datetime.date) -> int:
+    return (day - datetime.date(1970, 1, 1)).days * DAY_S
+
+
+def _published(destination: str) -> Manifest | None:
+    if not storage.exists(manifest_path(destination)):
+        return None
+    try:
+        return read_manifest(destination)
+    except ManifestError as error:
+        raise DatasetError(
+            f"{destination}: holds a dataset that cannot be brought up to date: {error}"
+        ) from None
+
+
+def _receipt(destination: str, name: str) -> Shard | None:
+    """Read a finished shard's entry; None if the shard has to be made."""
+    path = shard_path(destination, name, "json")
+    if not storage.exists(path):
+        return None
+    shard = Shard.from_json(json.loads(storage.read_bytes(path)))
+    data = shard_path(destination, name, "tfrecord")
+    whole = shard.bytes == 0 or (
+        storage.exists(data) and storage.size(data) == shard.bytes
+    )
+    return shard if whole else None
+
+
+def _remove_unlisted(
+    destination: str, manifest: Manifest, before: Manifest | None
+) -> None:
+    # What the manifest before listed stays for one more conversion: a reader may have
+    # opened it.
+    listed = {s.name for m in (manifest, before) if m for s in m.shards}
+    folder = storage.join(destination, SHARDS)
+    for name, _ in storage.list_files(folder):
+        if name.split(".")[0] not in listed:
+            storage.remove(storage.join(folder, name))
+
+
+def _run(
+    function: Callable[[_T], _R], tasks: Sequence[_T], workers: int, progress: Progress
+) -> list[_R]:
+    """Map a function over tasks, in this process or in several."""
+    workers = min(workers, len(tasks))
+    progress("Writing shards", 0, len(tasks))
+    if workers <= 1:
+        made = []
+        for task in tasks:
+            made.append(function(task))
+            progress("Writing shards", len(made), len(tasks))
+        return made
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    with concurrent.futures.ProcessPoolExecutor(
+        workers,
+        # A forked child would inherit locks held by the parser's threads.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(threads,),
+    ) as pool:
+        futures = [pool.submit(function, task) for task in tasks]
+        try:
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                future.result()
+                progress("Writing shards", done, len(tasks))
+        except concurrent.futures.process.BrokenProcessPool:
+            raise StorageError(
+                "a worker process ended unexpectedly, probably for lack of memory; the"
+                " finished shards are kept: run again with fewer workers"
+            ) from None
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
+
+
+def _start_worker(threads: int) -> None:
+    os.environ["POLARS_MAX_THREADS"] = str(threads)
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        # A killed parent closes nothing that its idle workers would notice.
+        with contextlib.suppress(OSError):
+            assert parent is not None
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -1,0 +1,317 @@
+"""Plan a conversion: which days make which shard, and what its content depends on.
+
+A shard holds the days of one stretch of the calendar, counted from year 1, so a day
+that comes late changes its own shard and no other. All that decides a shard's content
+goes into a hash, and the hash into its name: a shard that exists under its name is
+done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import xxhash
+
+from echoanom import storage
+from echoanom.columns import Column, column_from_name, columns_from_json
+from echoanom.daily import read_header
+from echoanom.discovery import SensorFiles
+from echoanom.errors import ColumnsError, DataError
+from echoanom.manifest import SetAside, Source
+from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
+
+# Raised when the same sources and options would give other bytes than before.
+CONTENT_VERSION = 1
+
+_ITEM_BYTES = {"float32": 4, "float16": 2, "int16": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """All options that decide a dataset's content.
+
+    Attributes
+    ----------
+    table : TableOptions
+        How tables are read.
+    stack : StackOptions
+        How sensors are joined.
+    shard : ShardOptions
+        How rows are stored.
+    on_error : {'fail', 'skip'}
+        What to do with a table that cannot be taken.
+    """
+
+    table: TableOptions
+    stack: StackOptions
+    shard: ShardOptions
+    on_error: OnError = "fail"
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardTask:
+    """All that is needed to make one shard.
+
+    Attributes
+    ----------
+    name : str
+        The shard's name: first day and hash of the rest.
+    root : str
+        Source folder, as path or URL.
+    first : date
+        First day of the shard's stretch of the calendar.
+    days : int
+        Days in that stretch.
+    columns : tuple of tuple of Column
+        The columns of each sensor.
+    sources : tuple of Source
+        Tables of the days, and of the neighbouring days that filling and halo need.
+    counts : mapping of str to str
+        Record count file of each table that has one, both below `root`.
+    set_aside : tuple of SetAside
+        Tables of these days that the plan already leaves out.
+    rules : Rules
+        The options.
+    """
+
+    name: str
+    root: str
+    first: datetime.date
+    days: int
+    columns: tuple[tuple[Column, ...], ...]
+    sources: tuple[Source, ...]
+    counts: Mapping[str, str]
+    set_aside: tuple[SetAside, ...]
+    rules: Rules
+
+    @property
+    def last(self) -> datetime.date:
+        """Last day of the shard's stretch of the calendar."""
+        return self.first + datetime.timedelta(self.days - 1)
+
+
+def read_columns(
+    sensor: SensorFiles, options: TableOptions
+) -> tuple[tuple[Column, ...], dict[datetime.date, DataError]]:
+    """Find a sensor's columns, and the days that cannot join them.
+
+    Parameters
+    ----------
+    sensor : SensorFiles
+        The sensor's files.
+    options : TableOptions
+        How tables are read.
+
+    Returns
+    -------
+    columns : tuple of Column
+        As in the first day that can be read, described by the sensor's
+        ``columns.json`` or else by their names.
+    refused : dict of date to DataError
+        Days whose table has other columns, or no header that can be read.
+
+    Raises
+    ------
+    DataError
+        If no day's header can be read, or ``columns.json`` cannot.
+    """
+    described: dict[str, Column] = {}
+    if sensor.columns_path is not None:
+        text = storage.read_bytes(sensor.columns_path).decode("utf-8", "replace")
+        described = columns_from_json(text, sensor.sensor, sensor.columns_path)
+    names: tuple[str, ...] | None = None
+    reference = ""
+    refused: dict[datetime.date, DataError] = {}
+    for day, path in sorted(sensor.days.items()):
+        try:
+            found = read_header(storage.read_head(path), path, options)
+        except DataError as error:
+            refused[day] = error
+            continue
+        if names is None:
+            names, reference = found, path
+        elif set(found) != set(names):
+            lost = [name for name in names if name not in found]
+            new = [name for name in found if name not in names]
+            said = [f"lacks {', '.join(lost[:5])}"] if lost else []
+            said += [f"has {', '.join(new[:5])} too"] if new else []
+            refused[day] = ColumnsError(
+                f"must have the {len(names)} columns of {reference}, but it"
+                f" {' and '.join(said)}",
+                path=path,
+            )
+    if names is None:
+        raise next(iter(refused.values()))  # a sensor has at least one day
+    columns = tuple(
+        described.get(name) or column_from_name(name, sensor.sensor) for name in names
+    )
+    return columns, refused
+
+
+def days_per_shard(columns: int, rules: Rules) -> int:
+    """Compute how many days make a shard.
+
+    Parameters
+    ----------
+    columns : int
+        Number of columns.
+    rules : Rules
+        Has period, type and aimed size.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    row_bytes = columns * _ITEM_BYTES[rules.shard.dtype]
+    day_bytes = rules.table.rows_per_day * row_bytes
+    return max(1, int(rules.shard.shard_mib * 2**20 // max(day_bytes, 1)))
+
+
+def plan(
+    root: str,
+    sensors: Sequence[SensorFiles],
+    columns: Sequence[tuple[Column, ...]],
+    refused: Sequence[Mapping[datetime.date, DataError]],
+    sources: Mapping[tuple[str, datetime.date], Source],
+    rules: Rules,
+) -> list[ShardTask]:
+    """Deal the days out to shards.
+
+    Parameters
+    ----------
+    root : str
+        Source folder, as path or URL.
+    sensors : sequence of SensorFiles
+        The sensors, in the order of their columns.
+    columns : sequence of tuple of Column
+        The columns of each sensor.
+    refused : sequence of mapping
+        For each sensor, the days to leave out, and why.
+    sources : mapping of (sensor, date) to Source
+        All tables.
+    rules : Rules
+        The options.
+
+    Returns
+    -------
+    list of ShardTask
+        In order of time; every shard has at least one table.
+    """
+    length = days_per_shard(sum(map(len, columns)), rules)
+    before, after = _context_days(rules)
+    chunks: dict[int, list[datetime.date]] = {}
+    for day in sorted({day for _, day in sources}):
+        chunks.setdefault(day.toordinal() // length, []).append(day)
+    tasks = []
+    for chunk in sorted(chunks):
+        first = datetime.date.fromordinal(max(chunk * length, 1))
+        last = datetime.date.fromordinal(chunk * length + length - 1)
+        context = range(
+            max(first.toordinal() - before, 1), last.toordinal() + after + 1
+        )
+        chosen: list[Source] = []
+        counts: dict[str, str] = {}
+        set_aside: list[SetAside] = []
+        for sensor, excluded in zip(sensors, refused, strict=True):
+            for ordinal in context:
+                day = datetime.date.fromordinal(ordinal)
+                source = sources.get((sensor.sensor, day))
+                if source is None:
+                    continue
+                if day in excluded:
+                    if first <= day <= last:
+                        set_aside.append(
+                            SetAside(source.path, _relative(str(excluded[day]), root))
+                        )
+                    continue
+                chosen.append(source)
+                if day in sensor.meta:
+                    counts[source.path] = _relative(sensor.meta[day], root)
+        tasks.append(
+            _named(
+                ShardTask(
+                    name="",
+                    root=root,
+                    first=first,
+                    days=last.toordinal() - first.toordinal() + 1,
+                    columns=tuple(columns),
+                    sources=tuple(chosen),
+                    counts=counts,
+                    set_aside=tuple(set_aside),
+                    rules=rules,
+                )
+            )
+        )
+    return tasks
+
+
+def hash_table(root: str, sensor: str, day: datetime.date, path: str) -> Source:
+    """Read a table's identity.
+
+    Parameters
+    ----------
+    root : str
+        Source folder, as path or URL.
+    sensor : str
+        The table's sensor.
+    day : date
+        The table's day.
+    path : str
+        The table, as path or URL.
+
+    Returns
+    -------
+    Source
+        With size and hash.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    content = storage.read_bytes(path)
+    return Source(
+        sensor=sensor,
+        day=day.isoformat(),
+        path=_relative(path, root),
+        bytes=len(content),
+        hash=xxhash.xxh3_128_hexdigest(content),
+    )
+
+
+def _context_days(rules: Rules) -> tuple[int, int]:
+    fill = 1 if rules.stack.max_gap_min > 0 else 0
+    return fill, fill + math.ceil(rules.shard.halo / rules.table.rows_per_day)
+
+
+def _relative(text: str, root: str) -> str:
+    """Drop the source folder from a path or message: where it stood is not content."""
+    return text.replace(root.rstrip("/") + "/", "")
+
+
+def _named(task: ShardTask) -> ShardTask:
+    counts = {}
+    for table, path in task.counts.items():
+        content = storage.read_bytes(storage.join(task.root, path))
+        counts[table] = xxhash.xxh3_128_hexdigest(content)
+    content = {
+        "version": CONTENT_VERSION,
+        "first": task.first.isoformat(),
+        "days": task.days,
+        "columns": [[c.as_json() for c in sensor] for sensor in task.columns],
+        "sources": [source.as_json() for source in task.sources],
+        "counts": counts,
+        "set_aside": [entry.as_json() for entry in task.set_aside],
+        "table": task.rules.table.as_json(),
+        "stack": task.rules.stack.as_json(),
+        "shard": task.rules.shard.as_json(),
+        "on_error": task.rules.on_error,
+    }
+    digest = xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True))
+    name = f"{task.first:%Y%m%d}-{digest[:16]}"
+    return dataclasses.replace(task, name=name)
