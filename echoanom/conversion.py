@@ -25,12 +25,11 @@ import xxhash
 from echoanom import records, storage
 from echoanom.coverage import Coverage
 from echoanom.daily import DayTable, read_day
-from echoanom.discovery import SensorFiles, find_sensors, read_record_count
+from echoanom.discovery import SensorFiles, check_record_count, find_sensors
 from echoanom.errors import (
     DataError,
     DatasetError,
     ManifestError,
-    MetaInfoError,
     StorageError,
 )
 from echoanom.manifest import (
@@ -303,7 +302,8 @@ def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]
                 content=content,
             )
             if source.path in task.counts:
-                _check_count(table, storage.join(task.root, task.counts[source.path]))
+                count_path = storage.join(task.root, task.counts[source.path])
+                check_record_count(count_path, path, table.counts.rows)
         except DataError as error:
             if task.rules.on_error == "fail":
                 raise
@@ -313,17 +313,6 @@ def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]
             continue
         tables[source.sensor].append(table)
     return list(tables.values()), set_aside
-
-
-def _check_count(table: DayTable, path: str) -> None:
-    count = read_record_count(path)
-    if count != table.counts.rows:
-        raise MetaInfoError(
-            f"must say how many rows {table.path} has, which is {table.counts.rows},"
-            f" but it says {count}",
-            path=path,
-            line=2,
-        )
 
 
 def _blocks(

@@ -205,7 +205,7 @@ def plan(
     length = days_per_shard(sum(map(len, columns)), rules)
     before, after = _context_days(rules)
     chunks: dict[int, list[datetime.date]] = {}
-    for day in sorted({day for _, day in sources}):
+    for day in sorted({key[1] for key in sources}):
         chunks.setdefault(day.toordinal() // length, []).append(day)
     tasks = []
     for chunk in sorted(chunks):
