@@ -1,0 +1,276 @@
+"""One daily table: a CSV of one sensor and one UTC day.
+
+The first line names the columns. One of them holds time stamps, the others numbers.
+What comes out is sorted, on the grid, and has one row for each stamp; what had to be
+done to get there is counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom import cells, storage
+from echoanom.columns import Column, column_from_name
+from echoanom.errors import ColumnsError, TableError
+from echoanom.merging import ConflictError, merge_rows
+from echoanom.options import DAY_S, TableOptions
+from echoanom.stamps import day_start, format_stamp
+
+_NAMES_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class TableCounts:
+    """What a daily table held, and what reading it changed.
+
+    Attributes
+    ----------
+    rows : int
+        Data rows in the file.
+    duplicates : int
+        Rows dropped because an equal row with the same stamp came before.
+    merged : int
+        Rows merged into another row of the same period.
+    out_of_order : int
+        Rows whose stamp is earlier than one before them.
+    missing_cells : int
+        Missing cells of the table as returned.
+    """
+
+    rows: int
+    duplicates: int = 0
+    merged: int = 0
+    out_of_order: int = 0
+    missing_cells: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DayTable:
+    """One sensor's rows of one UTC day.
+
+    Attributes
+    ----------
+    path : str
+        The file it was read from.
+    day : datetime.date
+        The UTC day.
+    columns : tuple of str
+        Names of the columns, length C.
+    times : ndarray of int64, shape (N,)
+        Start of each row's period since 1970 UTC [s]: ascending, unique, on the grid.
+    values : ndarray of float32, shape (N, C)
+        The cells, in the units of the columns. NaN where missing.
+    counts : TableCounts
+        What the file held.
+    """
+
+    path: str
+    day: datetime.date
+    columns: tuple[str, ...]
+    times: NDArray[np.int64]
+    values: NDArray[np.float32]
+    counts: TableCounts
+
+
+def read_header(
+    content: bytes, path: str, options: TableOptions = TableOptions()
+) -> tuple[str, ...]:
+    """Read the names of the data columns.
+
+    Parameters
+    ----------
+    content : bytes
+        The file's content, or at least its first line.
+    path : str
+        Its name, for messages.
+    options : TableOptions
+        Says which column holds the time stamp.
+
+    Returns
+    -------
+    tuple of str
+        Names of all other columns, in file order.
+
+    Raises
+    ------
+    TableError
+        If there is no header, no time stamp, no other column, or a column without
+        a name or with the name of another.
+    """
+    cells.check_text(content, path)
+    return cells.parse_header(content, path, options).columns
+
+
+def read_day(
+    path: str,
+    day: datetime.date,
+    options: TableOptions = TableOptions(),
+    *,
+    columns: Sequence[Column] | None = None,
+    content: bytes | None = None,
+) -> DayTable:
+    """Read one daily table.
+
+    Parameters
+    ----------
+    path : str
+        The file, as path or URL.
+    day : datetime.date
+        The UTC day that all its stamps must lie in.
+    options : TableOptions
+        How it is read.
+    columns : sequence of Column, optional
+        The columns it must have, in the order they are wanted. Default: those it
+        has, their kinds read from their names.
+    content : bytes, optional
+        The file's content, if it has been read already.
+
+    Returns
+    -------
+    DayTable
+        Its rows, sorted, on the grid, one for each stamp.
+
+    Raises
+    ------
+    TableError
+        If the table is malformed: names the line or column.
+    ColumnsError
+        If it has other columns than it must have.
+    StorageError
+        If the file cannot be read.
+    """
+    if content is None:
+        content = storage.read_bytes(path)
+    cells.check_text(content, path)
+    header = cells.parse_header(content, path, options)
+    if columns is None:
+        columns = [column_from_name(name, "") for name in header.columns]
+    wanted = tuple(column.name for column in columns)
+    _check_columns(header.columns, wanted, path)
+    rows = cells.parse_rows(content, path, header, options)
+    values = _float32_values(rows.values, options, header, content, path)
+    if wanted != header.columns:
+        position = {name: i for i, name in enumerate(header.columns)}
+        values = np.ascontiguousarray(values[:, [position[name] for name in wanted]])
+    period_us = options.period_s * 1_000_000
+    times = rows.times_us // period_us * options.period_s
+    _check_day(times, day, content, path)
+
+    latest = np.maximum.accumulate(rows.times_us)
+    out_of_order = int(np.count_nonzero(rows.times_us < latest))
+    order = np.arange(len(times))
+    times_us = rows.times_us
+    if out_of_order:
+        order = np.argsort(times_us, kind="stable")
+        times_us, times, values = times_us[order], times[order], values[order]
+    try:
+        merged = merge_rows(times_us, times, values, options.duplicates, columns)
+    except ConflictError as conflict:
+        first, second = (
+            cells.line_of_row(content, path, int(order[row]))
+            for row in (conflict.first, conflict.second)
+        )
+        raise TableError(
+            f"rows of one period of {options.period_s} s must be equal, got"
+            f" {values[conflict.first, conflict.column]:g} on line {first} and"
+            f" {values[conflict.second, conflict.column]:g} here, both for"
+            f" {format_stamp(times[conflict.first])}; the option duplicates can"
+            " take the first, the last or their mean",
+            path=path,
+            line=second,
+            column=wanted[conflict.column],
+        ) from None
+    counts = TableCounts(
+        rows=len(order),
+        duplicates=merged.duplicates,
+        merged=merged.merged,
+        out_of_order=out_of_order,
+        missing_cells=int(np.count_nonzero(np.isnan(merged.values))),
+    )
+    return DayTable(path, day, wanted, merged.times, merged.values, counts)
+
+
+def compare_names(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """Say how two sets of column names differ.
+
+    Parameters
+    ----------
+    found : sequence of str
+        The names there are.
+    wanted : sequence of str
+        The names there must be.
+
+    Returns
+    -------
+    str
+        Missing and unexpected names, the first few of each; empty if the sets are
+        equal.
+    """
+    parts = []
+    for word, names, others in (
+        ("lacks", wanted, set(found)),
+        ("has unexpected", found, set(wanted)),
+    ):
+        different = [name for name in names if name not in others]
+        if different:
+            shown = ", ".join(different[:_NAMES_SHOWN])
+            more = len(different) - _NAMES_SHOWN
+            parts.append(f"{word} {shown}" + (f" and {more} more" if more > 0 else ""))
+    return ", ".join(parts)
+
+
+def _check_columns(found: Sequence[str], wanted: Sequence[str], path: str) -> None:
+    difference = compare_names(found, wanted)
+    if difference:
+        raise ColumnsError(
+            f"columns must be those of the sensor's other days, but it {difference}",
+            path=path,
+            line=1,
+        )
+
+
+def _float32_values(
+    values: NDArray[np.float64],
+    options: TableOptions,
+    header: cells.Header,
+    content: bytes,
+    path: str,
+) -> NDArray[np.float32]:
+    missing = ~np.isfinite(values)
+    for number in options.missing_numbers:
+        missing |= values == number
+    with np.errstate(over="ignore"):
+        result = values.astype(np.float32)
+    if missing.any():
+        result[missing] = np.nan
+    too_large = np.isinf(result)
+    if too_large.any():
+        row, column = (int(i) for i in np.argwhere(too_large)[0])
+        raise TableError(
+            f"must fit in float32, got {values[row, column]:g}; a missing marker can"
+            " be named with the option missing_numbers",
+            path=path,
+            line=cells.line_of_row(content, path, row),
+            column=header.columns[column],
+        )
+    return result
+
+
+def _check_day(
+    times: NDArray[np.int64], day: datetime.date, content: bytes, path: str
+) -> None:
+    first = day_start(day)
+    outside = (times < first) | (times >= first + DAY_S)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise TableError(
+            f"every stamp must lie in {day} UTC, the day of the file,"
+            f" got {format_stamp(int(times[row]))}",
+            path=path,
+            line=cells.line_of_row(content, path, row),
+        )

@@ -1,0 +1,207 @@
+"""Which sensors there are, which days each has, and how many rows a day must have."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+
+from echoanom import storage
+from echoanom.cells import quoted
+from echoanom.errors import DataError, MetaInfoError, TableError
+
+_TABLE = re.compile(r"(\d{4}-\d\d-\d\d)\.csv", re.ASCII)
+_META = re.compile(r"meta_info_(\d{4}-\d\d-\d\d)\.txt", re.ASCII)
+_TABLES_FOLDER = "tabular"
+_COLUMNS_NAME = "columns.json"
+_NAMES_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class SensorFiles:
+    """The files of one sensor.
+
+    Attributes
+    ----------
+    sensor : str
+        Its name, which is that of its folder.
+    folder : str
+        The folder of its tables, as path or URL.
+    days : mapping of datetime.date to str
+        Its daily tables, by day.
+    meta : mapping of datetime.date to str
+        Its record count files, by day. A day may lack one.
+    columns_path : str, optional
+        The file that describes its columns.
+    """
+
+    sensor: str
+    folder: str
+    days: Mapping[datetime.date, str]
+    meta: Mapping[datetime.date, str]
+    columns_path: str | None = None
+
+
+def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, ...]:
+    """Find the sensors and their daily tables.
+
+    Looks for ``<root>/<sensor>/tabular/YYYY-MM-DD.csv``, then for
+    ``<root>/<sensor>/YYYY-MM-DD.csv``. If `root` holds daily tables itself, it is the
+    folder of one sensor of its name.
+
+    Parameters
+    ----------
+    root : str
+        The folder, as path or URL.
+    sensors : sequence of str
+        Sensors to find, in this order. Empty: all, by name.
+
+    Returns
+    -------
+    tuple of SensorFiles
+        At least one; each has at least one day.
+
+    Raises
+    ------
+    DataError
+        If there is no sensor, or not the one asked for.
+    StorageError
+        If the folder cannot be listed.
+    """
+    root = root.rstrip("/") or "/"
+    found: dict[str, SensorFiles] = {}
+    name = _folder_name(root)
+    alone = _read_folder(name, root, within=None)
+    if alone.days:
+        found[name] = alone
+    else:
+        for name in storage.list_folders(root):
+            if sensors and name not in sensors:
+                continue
+            folder = storage.join(root, name)
+            files = _read_folder(name, folder, within=None)
+            if _TABLES_FOLDER in storage.list_folders(folder):
+                inner = storage.join(folder, _TABLES_FOLDER)
+                nested = _read_folder(name, inner, within=files.columns_path)
+                files = nested if nested.days else files
+            if files.days:
+                found[name] = files
+    missing = [name for name in sensors if name not in found]
+    if missing:
+        there = list(found) if alone.days else storage.list_folders(root)
+        raise DataError(
+            f"{root}: must have daily tables (YYYY-MM-DD.csv) of"
+            f" {', '.join(missing)}, but it has folders of {_enumerate(there)}"
+        )
+    if not found:
+        raise DataError(
+            f"{root}: must have daily tables <sensor>/tabular/YYYY-MM-DD.csv or"
+            f" <sensor>/YYYY-MM-DD.csv, but no folder in it"
+            f" ({_enumerate(storage.list_folders(root))}) has one"
+        )
+    names = sensors or sorted(found)
+    return tuple(found[name] for name in names)
+
+
+def read_record_count(path: str) -> int:
+    """Read how many data rows a daily table must have.
+
+    Parameters
+    ----------
+    path : str
+        The ``meta_info_YYYY-MM-DD.txt``, as path or URL. Its second line is
+        ``name=N``, whatever the name.
+
+    Returns
+    -------
+    int
+        The number N of rows.
+
+    Raises
+    ------
+    MetaInfoError
+        If there is no such line.
+    StorageError
+        If the file cannot be read.
+    """
+    content = storage.read_bytes(path)
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    line = lines[1] if len(lines) > 1 else ""
+    match = re.fullmatch(r"[^=]*=\s*(\d{1,18})\s*", line, re.ASCII)
+    if not match:
+        raise MetaInfoError(
+            "must say the number of records as 'name=N', got"
+            f" {quoted(line) if len(lines) > 1 else 'no second line'}",
+            path=path,
+            line=2,
+        )
+    return int(match[1])
+
+
+def check_record_count(meta_path: str, table_path: str, rows: int) -> None:
+    """Require that a daily table has the rows its record count file says.
+
+    Parameters
+    ----------
+    meta_path : str
+        The record count file, as path or URL.
+    table_path : str
+        The table, for the message.
+    rows : int
+        Data rows in the table, before any are dropped or merged.
+
+    Raises
+    ------
+    MetaInfoError
+        If the counts differ, or the file has none.
+    StorageError
+        If the file cannot be read.
+    """
+    expected = read_record_count(meta_path)
+    if rows != expected:
+        raise MetaInfoError(
+            f"must have the {expected} data rows that"
+            f" {posixpath.basename(meta_path)} says, got {rows}; fetch the table"
+            " again, or correct or remove the count",
+            path=table_path,
+        )
+
+
+def _folder_name(root: str) -> str:
+    filesystem, inner = storage.filesystem(root)
+    del filesystem
+    return posixpath.basename(inner.rstrip("/")) or "sensor"
+
+
+def _read_folder(sensor: str, folder: str, within: str | None) -> SensorFiles:
+    days: dict[datetime.date, str] = {}
+    meta: dict[datetime.date, str] = {}
+    columns_path = within
+    for name, _ in storage.list_files(folder):
+        path = storage.join(folder, name)
+        if match := _TABLE.fullmatch(name):
+            days[_read_day(match[1], path)] = path
+        elif match := _META.fullmatch(name):
+            meta[_read_day(match[1], path)] = path
+        elif name == _COLUMNS_NAME:
+            columns_path = path
+    return SensorFiles(sensor, folder, days, meta, columns_path)
+
+
+def _read_day(text: str, path: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise TableError(
+            f"the name must hold a date of the calendar, got {text}", path=path
+        ) from None
+
+
+def _enumerate(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    more = len(names) - _NAMES_SHOWN
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return shown + (f" and {more} more" if more > 0 else "")

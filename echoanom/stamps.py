@@ -1,0 +1,120 @@
+"""Time stamps: text to microseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+_STAMP = re.compile(
+    r"\d{4}-\d\d-\d\d"
+    r"(?:[ Tt](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?"
+    r"(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII,
+)
+_EPOCH = datetime.datetime(1970, 1, 1)
+_EPOCH_UTC = _EPOCH.replace(tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def parse_stamp(text: str) -> int:
+    """Read one time stamp.
+
+    Parameters
+    ----------
+    text : str
+        ``YYYY-MM-DD hh:mm[:ss[.fraction]]`` with a blank or ``T`` between and
+        optionally ``Z`` or an offset such as ``+01:00`` behind; without one it is
+        UTC. A date alone is its midnight, which is how pandas writes a table that
+        has only midnights.
+
+    Returns
+    -------
+    int
+        Time since 1970 UTC [µs].
+
+    Raises
+    ------
+    ValueError
+        If the text is no such stamp, or no date of the calendar.
+    """
+    if not _STAMP.fullmatch(text):
+        raise ValueError(f"not a time stamp: {text!r}")
+    # The pattern is narrower than `fromisoformat`, which takes week dates and any
+    # separator; the calendar is left to it.
+    stamp = datetime.datetime.fromisoformat(text)
+    epoch = _EPOCH if stamp.tzinfo is None else _EPOCH_UTC
+    return (stamp - epoch) // _MICROSECOND
+
+
+def parse_stamps(texts: Iterable[str]) -> NDArray[np.int64]:
+    """Read many time stamps.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Stamps as `parse_stamp` takes them.
+
+    Returns
+    -------
+    ndarray of int64, shape (N,)
+        Times since 1970 UTC [µs].
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a stamp.
+    """
+    return np.array([parse_stamp(text) for text in texts], dtype=np.int64)
+
+
+def format_stamp(time_s: int) -> str:
+    """Write a time as text.
+
+    Parameters
+    ----------
+    time_s : int
+        Time since 1970 UTC [s].
+
+    Returns
+    -------
+    str
+        ``YYYY-MM-DDThh:mm:ssZ``.
+    """
+    stamp = _EPOCH + datetime.timedelta(seconds=int(time_s))
+    return stamp.isoformat() + "Z"
+
+
+def day_start(day: datetime.date) -> int:
+    """Return when a UTC day starts.
+
+    Parameters
+    ----------
+    day : datetime.date
+        The day.
+
+    Returns
+    -------
+    int
+        Its midnight, since 1970 UTC [s].
+    """
+    return (day - _EPOCH.date()).days * 86_400
+
+
+def day_of(time_s: int) -> datetime.date:
+    """Return the UTC day a time lies in.
+
+    Parameters
+    ----------
+    time_s : int
+        Time since 1970 UTC [s].
+
+    Returns
+    -------
+    datetime.date
+        The day.
+    """
+    return _EPOCH.date() + datetime.timedelta(days=int(time_s) // 86_400)
