@@ -1,0 +1,168 @@
+"""The network: a convolutional autoencoder over windows of rows and columns.
+
+A window is an image of one channel, time downwards and columns across. The encoder
+halves both with every level; the decoder mirrors it. What the network has not seen it
+cannot reproduce, so the reconstruction error tells what is unusual.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from echoanom.errors import OptionError
+from echoanom.options import ModelOptions
+
+Tensor = Any
+"""A tensor of whichever backend Keras runs on."""
+
+
+class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
+    """A model that learns to reproduce the observed cells of its input.
+
+    Trained with batches (values, observed); the loss is the mean squared error over
+    the observed cells of the batch. It needs no loss in `compile`.
+    """
+
+    def compute_loss(
+        self,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
+        training: bool = True,
+    ) -> Tensor:
+        """Compute the loss of a batch, as Keras asks for it.
+
+        Parameters
+        ----------
+        x : tensor of float32, shape (B, T, C)
+            Normalised values.
+        y : tensor of bool, shape (B, T, C)
+            Which of them were observed.
+        y_pred : tensor of float32, shape (B, T, C)
+            Their reconstruction.
+        sample_weight : None
+            The mask is the only weight.
+        training : bool
+            The loss is the same in training and validation.
+
+        Returns
+        -------
+        tensor of float32, shape ()
+            The loss.
+        """
+        del sample_weight, training
+        return mean_over_observed(cell_errors(x, y, y_pred), y)
+
+
+def cell_errors(values: Tensor, observed: Tensor, reconstruction: Tensor) -> Tensor:
+    """Compute the squared error of every observed cell.
+
+    Parameters
+    ----------
+    values : tensor of float32, shape (B, T, C)
+        Normalised values.
+    observed : tensor of bool, shape (B, T, C)
+        Which of them were observed.
+    reconstruction : tensor of float32, shape (B, T, C)
+        What the model made of them.
+
+    Returns
+    -------
+    tensor of float32, shape (B, T, C)
+        Squared errors; 0 where nothing was observed.
+    """
+    return ops.where(observed, ops.square(values - reconstruction), 0.0)
+
+
+def mean_over_observed(
+    errors: Tensor, observed: Tensor, axis: tuple[int, ...] | None = None
+) -> Tensor:
+    """Average cell errors over the observed cells.
+
+    Parameters
+    ----------
+    errors : tensor of float32, shape (B, T, C)
+        As `cell_errors` returns them.
+    observed : tensor of bool, shape (B, T, C)
+        Which cells were observed.
+    axis : tuple of int, optional
+        Axes to average over; all if left out.
+
+    Returns
+    -------
+    tensor of float32
+        The mean; 0 where nothing was observed.
+    """
+    counts = ops.sum(ops.cast(observed, "float32"), axis=axis)
+    return ops.sum(errors, axis=axis) / ops.maximum(counts, 1.0)
+
+
+def build_autoencoder(
+    size: int, columns: int, options: ModelOptions | None = None
+) -> MaskedAutoencoder:
+    """Build the network for one window size and number of columns.
+
+    Every level of the encoder is a convolution with ReLU and a 2 x 2 maximum pooling;
+    every level of the decoder a convolution with ReLU and a 2 x 2 upsampling. A last
+    convolution brings back one channel. Inside, windows are padded with zeros to what
+    the poolings divide, and cropped again at the end.
+
+    Parameters
+    ----------
+    size : int
+        Rows in a window, T.
+    columns : int
+        Columns, C.
+    options : ModelOptions, optional
+        Filters, kernel, dropout and output; the defaults if left out.
+
+    Returns
+    -------
+    MaskedAutoencoder
+        Not compiled. Maps float32 (B, T, C), normalised and without NaN, to the same
+        shape.
+
+    Raises
+    ------
+    OptionError
+        If the size or the number of columns is less than 1.
+    """
+    options = options or ModelOptions()
+    if size < 1 or columns < 1:
+        raise OptionError(
+            "a model needs windows of at least 1 row and 1 column,"
+            f" got {size} rows and {columns} columns"
+        )
+    block = 2 ** len(options.filters)
+    padding = (-size % block, -columns % block)
+
+    inputs = keras.Input((size, columns), name="values")
+    x = layers.Reshape((size, columns, 1), name="add_channel")(inputs)
+    if any(padding):
+        edges = tuple((0, cells) for cells in padding)
+        x = layers.ZeroPadding2D(edges, name="pad")(x)
+    for level, filters in enumerate(options.filters, 1):
+        x = _convolution(filters, options, f"encode_{level}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{level}")(x)
+    if options.dropout:
+        x = layers.Dropout(options.dropout, name="dropout")(x)
+    for level, filters in reversed(list(enumerate(options.filters, 1))):
+        x = _convolution(filters, options, f"decode_{level}")(x)
+        x = layers.UpSampling2D(2, name=f"upsample_{level}")(x)
+    x = _convolution(1, options, "reconstruct", options.output)(x)
+    if any(padding):
+        x = layers.Cropping2D(edges, name="crop")(x)
+    outputs = layers.Reshape((size, columns), name="drop_channel")(x)
+    return MaskedAutoencoder(inputs, outputs, name="autoencoder")
+
+
+def _convolution(
+    filters: int, options: ModelOptions, name: str, activation: str = "relu"
+) -> Any:
+    return layers.Conv2D(
+        filters, options.kernel, padding="same", activation=activation, name=name
+    )
