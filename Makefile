@@ -1,0 +1,87 @@
+# Everything here needs Python 3.11 to 3.13 and make, nothing else: each target first
+# makes its environment in $(VENV), or repairs it (tools/environment.py says how).
+#
+#   make demo     the whole main job on the sample data, into demo-output/
+#   make test     every test          make quick    the tests that take no time
+#   make check    format, lint, types and docstrings
+#   make format   put the code into its format
+#   make docs     write docs/cli.md and the pictures of the documentation again
+#   make bench    how long start-up takes
+#   make clean    remove what these targets made, the environment included
+
+VENV ?= .venv
+OUTPUT ?= demo-output
+SAMPLE = examples/data
+
+ifndef PYTHON
+PYTHON := $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		2>/dev/null && { echo $$python; break; }; done)
+endif
+
+BIN = $(VENV)/bin
+ECHOANOM = $(BIN)/echoanom
+SOURCES = echoanom tests tools benchmarks examples
+
+.PHONY: demo test quick check format docs bench clean python environment-all environment-dev
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+python:
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13 with venv and" \
+		"ensurepip (Debian: python3-venv); name one with make PYTHON=<python>" >&2; exit 1; }
+
+environment-all environment-dev: environment-%: python
+	@$(PYTHON) tools/environment.py $(VENV) $*
+
+demo: environment-all
+	@rm -rf $(OUTPUT)
+	$(ECHOANOM) convert $(SAMPLE) $(OUTPUT)/dataset --period 900
+	$(ECHOANOM) inspect $(OUTPUT)/dataset
+	$(ECHOANOM) verify $(OUTPUT)/dataset
+	$(ECHOANOM) train $(OUTPUT)/dataset --model $(OUTPUT)/model --from 2004-05-19T18:00Z \
+		--window 16 --stride 1 --epochs 40
+	$(ECHOANOM) score $(OUTPUT)/dataset --model $(OUTPUT)/model --out $(OUTPUT)/scores.csv
+	$(ECHOANOM) detect $(OUTPUT)/scores.csv --out $(OUTPUT)/events.csv
+	$(ECHOANOM) report $(OUTPUT)/dataset --model $(OUTPUT)/model \
+		--scores $(OUTPUT)/scores.csv --events $(OUTPUT)/events.csv \
+		--out $(OUTPUT)/report.html
+	@echo
+	@echo "Events found, most unusual first ($(OUTPUT)/events.csv):"
+	@cat $(OUTPUT)/events.csv
+	@echo
+	@echo "Report, to be opened in a browser: $(OUTPUT)/report.html"
+
+test: environment-dev
+	$(BIN)/python -m pytest
+
+quick: environment-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: environment-dev
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/isort --check $(SOURCES)
+	$(BIN)/flake8 $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python tools/check_docstrings.py
+
+format: environment-dev
+	$(BIN)/isort $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+docs: environment-dev
+	$(BIN)/python tools/cli_reference.py docs/cli.md
+
+bench: environment-dev
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+		.hypothesis .benchmarks .coverage
+	@if [ -e $(VENV)/environment.json ] || [ -e $(VENV)/unfinished ]; then \
+		echo rm -rf $(VENV); rm -rf $(VENV); fi
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
