@@ -46,15 +46,15 @@ def average(
     """
     missing = np.isnan(values)
     weights = np.where(missing, 0.0, weights)
-    values = np.where(missing, 0.0, values.astype(np.float64))
+    numbers = np.where(missing, 0.0, values.astype(np.float64))
     total = weights.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         if kind == "level":
-            result = _average_level(values, weights, total)
+            result = _average_level(numbers, weights, total)
         elif kind == "direction":
-            result = _average_direction(values, weights, total)
+            result = _average_direction(numbers, weights, total)
         else:
-            result = (weights * values).sum(axis=0) / total
+            result = (weights * numbers).sum(axis=0) / total
     rounded: NDArray[np.float32] = np.where(total > 0, result, np.nan).astype(
         np.float32
     )

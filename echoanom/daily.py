@@ -78,7 +78,7 @@ class DayTable:
 
 
 def read_header(
-    content: bytes, path: str, options: TableOptions = TableOptions()
+    content: bytes, path: str, options: TableOptions | None = None
 ) -> tuple[str, ...]:
     """Read the names of the data columns.
 
@@ -88,7 +88,7 @@ def read_header(
         The file's content, or at least its first line.
     path : str
         Its name, for messages.
-    options : TableOptions
+    options : TableOptions, optional
         Says which column holds the time stamp.
 
     Returns
@@ -103,13 +103,13 @@ def read_header(
         a name or with the name of another.
     """
     cells.check_text(content, path)
-    return cells.parse_header(content, path, options).columns
+    return cells.parse_header(content, path, options or TableOptions()).columns
 
 
 def read_day(
     path: str,
     day: datetime.date,
-    options: TableOptions = TableOptions(),
+    options: TableOptions | None = None,
     *,
     columns: Sequence[Column] | None = None,
     content: bytes | None = None,
@@ -122,7 +122,7 @@ def read_day(
         The file, as path or URL.
     day : datetime.date
         The UTC day that all its stamps must lie in.
-    options : TableOptions
+    options : TableOptions, optional
         How it is read.
     columns : sequence of Column, optional
         The columns it must have, in the order they are wanted. Default: those it
@@ -144,6 +144,7 @@ def read_day(
     StorageError
         If the file cannot be read.
     """
+    options = options or TableOptions()
     if content is None:
         content = storage.read_bytes(path)
     cells.check_text(content, path)

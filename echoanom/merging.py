@@ -27,7 +27,7 @@ class ConflictError(Exception):
     """
 
     def __init__(self, first: int, second: int, column: int) -> None:
-        super().__init__(f"rows {first} and {second} differ in column {column}")
+        super().__init__(first, second, column)
         self.first = first
         self.second = second
         self.column = column
