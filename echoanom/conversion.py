@@ -156,7 +156,7 @@ def convert(
         before = _published(destination)
         storage.remove_temporaries(destination)
         storage.remove_temporaries(storage.join(destination, SHARDS))
-        found = [_receipt(destination, task.name) for task in tasks]
+        found = [_receipt(destination, task) for task in tasks]
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
         made = iter(
             _run(
@@ -388,13 +388,15 @@ def _published(destination: str) -> Manifest | None:
         ) from None
 
 
-def _receipt(destination: str, name: str) -> Shard | None:
+def _receipt(destination: str, task: ShardTask) -> Shard | None:
     """Read a finished shard's entry; None if the shard has to be made."""
-    path = shard_path(destination, name, "json")
+    path = shard_path(destination, task.name, "json")
     if not storage.exists(path):
         return None
     shard = Shard.from_json(json.loads(storage.read_bytes(path)))
-    data = shard_path(destination, name, "tfrecord")
+    if shard.set_aside and task.rules.on_error == "fail":
+        return None  # making it again raises what was set aside
+    data = shard_path(destination, task.name, "tfrecord")
     whole = shard.bytes == 0 or (
         storage.exists(data) and storage.size(data) == shard.bytes
     )

@@ -27,6 +27,7 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 # Raised when the same sources and options would give other bytes than before.
 CONTENT_VERSION = 1
 
+_MOST_DAYS = 366
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int16": 2}
 
 
@@ -63,9 +64,9 @@ class ShardTask:
     root : str
         Source folder, as path or URL.
     first : date
-        First day of the shard's stretch of the calendar.
+        First day with a table.
     days : int
-        Days in that stretch.
+        Days from it to the last one with a table.
     columns : tuple of tuple of Column
         The columns of each sensor.
     sources : tuple of Source
@@ -90,7 +91,7 @@ class ShardTask:
 
     @property
     def last(self) -> datetime.date:
-        """Last day of the shard's stretch of the calendar."""
+        """Last day with a table."""
         return self.first + datetime.timedelta(self.days - 1)
 
 
@@ -165,11 +166,13 @@ def days_per_shard(columns: int, rules: Rules) -> int:
     Returns
     -------
     int
-        At least 1.
+        From 1 to 366: an appended day makes the last shard anew, and a few columns
+        would fill a shard with centuries.
     """
     row_bytes = columns * _ITEM_BYTES[rules.shard.dtype]
     day_bytes = rules.table.rows_per_day * row_bytes
-    return max(1, int(rules.shard.shard_mib * 2**20 // max(day_bytes, 1)))
+    fitting = int(rules.shard.shard_mib * 2**20 // max(day_bytes, 1))
+    return min(max(1, fitting), _MOST_DAYS)
 
 
 def plan(
@@ -209,8 +212,7 @@ def plan(
         chunks.setdefault(day.toordinal() // length, []).append(day)
     tasks = []
     for chunk in sorted(chunks):
-        first = datetime.date.fromordinal(max(chunk * length, 1))
-        last = datetime.date.fromordinal(chunk * length + length - 1)
+        first, last = chunks[chunk][0], chunks[chunk][-1]
         context = range(
             max(first.toordinal() - before, 1), last.toordinal() + after + 1
         )
@@ -310,8 +312,7 @@ def _named(task: ShardTask) -> ShardTask:
         "table": task.rules.table.as_json(),
         "stack": task.rules.stack.as_json(),
         "shard": task.rules.shard.as_json(),
-        "on_error": task.rules.on_error,
     }
-    digest = xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True))
+    digest = xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
     name = f"{task.first:%Y%m%d}-{digest[:16]}"
     return dataclasses.replace(task, name=name)
