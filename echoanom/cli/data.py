@@ -1,0 +1,209 @@
+"""Commands that make and check data: simulate, convert, inspect, verify."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from echoanom.cli import texts
+from echoanom.cli.console import print_json, print_lines, progress_bar
+from echoanom.cli.parameters import Flag, command, json_option, options_object
+from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
+from echoanom.simulation.settings import SimulationOptions
+
+
+@command
+@click.argument("destination", metavar="DST")
+@options_object(
+    SimulationOptions,
+    "options",
+    days=Flag("--days", "Number of days."),
+    start=Flag("--start", "First day.", metavar="YYYY-MM-DD"),
+    bins=Flag(
+        "--bins",
+        "Range bins of the echosounder. The other sensors' columns grow with it; 1600"
+        " make about 3,000 columns in all.",
+    ),
+    seed=Flag("--seed", "Seed of everything random."),
+    anomalies=Flag(
+        "--anomalies",
+        "Anomalies to plant.",
+        metavar="N",
+        default="one a day on average",
+    ),
+    sensors=Flag("--sensors", "Sensors to simulate.", default="all"),
+    gap_rate=Flag("--gap-rate", "Gaps of each sensor on a day, on average."),
+    missing_rate=Flag("--missing-rate", "Share of cells that are blank."),
+)
+@json_option
+def simulate(destination: str, options: SimulationOptions, as_json: bool) -> None:
+    """Write daily CSVs of an observatory that does not exist, and their labels.
+
+    DST gets one folder a sensor, as `convert` reads them, and labels.csv: start, end,
+    sensor and kind of everything unusual that was planted.
+
+    \b
+    Example:
+      echoanom simulate observatory --days 3 --bins 200
+    """
+    from echoanom.simulation import simulate as run
+
+    with progress_bar() as progress:
+        run(destination, options, progress=progress)
+    if as_json:
+        print_json({"destination": destination, "options": options.as_json()})
+    else:
+        print_lines([f"{destination}: {options.days} days, and labels.csv"])
+
+
+@command
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@options_object(
+    StackOptions,
+    "stacking",
+    sensors=Flag(
+        "--sensors", "Sensors to take, in this order.", default="all, by name"
+    ),
+    join=Flag(
+        "--join", "Rows to keep: of any sensor, of all sensors, or of the first."
+    ),
+    max_gap_min=Flag(
+        "--max-gap",
+        "Longest gap that is filled by interpolation [min]. What is filled is marked.",
+        metavar="MIN",
+    ),
+)
+@options_object(
+    TableOptions,
+    "table",
+    period_s=Flag("--period", "Time from one row to the next [s].", metavar="SECONDS"),
+    time_column=Flag(
+        "--time-column",
+        "Column of the time stamps.",
+        metavar="NAME",
+        default="the usual names",
+    ),
+    missing_numbers=Flag("--missing", "Numbers that stand for a missing value."),
+    missing_words=Flag("--missing-words", "Words that stand for a missing value."),
+    duplicates=Flag(
+        "--duplicates", "What to do with rows of the same time that differ."
+    ),
+)
+@options_object(
+    ShardOptions,
+    "sharding",
+    dtype=Flag("--dtype", "Stored type."),
+    halo=Flag(
+        "--halo",
+        "Rows of the next shard repeated at the end of each, so that a shard alone"
+        " holds all windows that start in it.",
+        metavar="ROWS",
+    ),
+    shard_mib=Flag("--shard-size", "Aimed size of a shard [MiB].", metavar="MIB"),
+    record_kib=Flag("--record-size", "Aimed size of a record [KiB].", metavar="KIB"),
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Stop at a table that cannot be taken, or leave its day out and list it.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one a core",
+    metavar="N",
+    help="Processes that work at the same time.",
+)
+@json_option
+def convert(
+    source: str,
+    destination: str,
+    stacking: StackOptions,
+    table: TableOptions,
+    sharding: ShardOptions,
+    on_error: OnError,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Convert daily CSVs to a dataset of shards, or bring a dataset up to date.
+
+    SRC holds one folder a sensor, with <sensor>/tabular/YYYY-MM-DD.csv or
+    <sensor>/YYYY-MM-DD.csv. DST gets the dataset; what is there and still right is
+    kept. The dataset changes in one step at the end, or not at all.
+
+    \b
+    Example:
+      echoanom convert observatory dataset --join outer --max-gap 5
+    """
+    from echoanom.conversion import convert as run
+
+    with progress_bar() as progress:
+        report = run(
+            source,
+            destination,
+            table=table,
+            stacking=stacking,
+            sharding=sharding,
+            on_error=on_error,
+            workers=workers,
+            progress=progress,
+        )
+    if as_json:
+        print_json(report.as_json())
+    else:
+        print_lines(texts.conversion_lines(report.as_json()))
+
+
+@command
+@click.argument("dataset")
+@click.option("--columns", is_flag=True, help="List the statistics of each column.")
+@json_option
+def inspect(dataset: str, columns: bool, as_json: bool) -> None:
+    """Say what a dataset holds: rows, runs, gaps, missing shares, shards, statistics.
+
+    Reads the manifest and the statistics, not the rows. With --json the statistics of
+    each column are always in it.
+
+    \b
+    Example:
+      echoanom inspect dataset --columns
+    """
+    from echoanom.dataset import open_dataset
+    from echoanom.inspection import inspect as run
+
+    found = run(open_dataset(dataset)).as_json()
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(texts.inspection_lines(found, columns))
+
+
+@command
+@click.argument("dataset")
+@json_option
+def verify(dataset: str, as_json: bool) -> None:
+    """Check every byte of a dataset against its manifest.
+
+    Names the shard and record of everything that is wrong, and then exits with 1.
+
+    \b
+    Example:
+      echoanom verify dataset
+    """
+    from echoanom.dataset import open_dataset
+    from echoanom.verification import verify as run
+
+    with progress_bar() as progress:
+        found = run(open_dataset(dataset), progress=progress)
+    outcome: dict[str, Any] = found.as_json()
+    if as_json:
+        print_json(outcome)
+    else:
+        print_lines(texts.verification_lines(dataset, outcome))
+    found.check()

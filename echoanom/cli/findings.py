@@ -1,0 +1,1 @@
+"""Commands that find and show what is unusual: detect, report, evaluate."""
