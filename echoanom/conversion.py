@@ -275,8 +275,8 @@ def _plan(
     # Hashing waits for the disk, or the network, and lets other threads run.
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         hashed = pool.map(lambda file: hash_table(root, *file), files)
-        for (sensor, day, _), source in zip(files, hashed, strict=True):
-            sources[sensor, day] = source
+        for (name, day, _), source in zip(files, hashed, strict=True):
+            sources[name, day] = source
             progress("Reading tables", len(sources), len(files))
     return plan(root, sensors, columns, refused, sources, rules)
 
@@ -348,7 +348,7 @@ def _blocks(
 def _write_records(
     path: str, blocks: Iterable[records.Block], options: ShardOptions
 ) -> tuple[Records, int, str]:
-    rows: list[tuple[int, int, int, int, int]] = []
+    entries: list[tuple[int, int, int, int, int]] = []
     halo = position = 0
     digest = xxhash.xxh3_128()
     with storage.publish(path) as file:
@@ -357,10 +357,12 @@ def _write_records(
             file.write(record)
             digest.update(record)
             length = len(record) - records.HEADER_BYTES - records.TRAILER_BYTES
-            rows.append((position, length, len(block.values), block.start_s, crc))
+            entries.append((position, length, len(block.values), block.start_s, crc))
             halo += block.halo
             position += len(record)
-    return Records(*zip(*rows, strict=True), halo), position, digest.hexdigest()
+    offset, lengths, rows, start_s, crcs = zip(*entries, strict=True)
+    listed = Records(offset, lengths, rows, start_s, crcs, halo)
+    return listed, position, digest.hexdigest()
 
 
 def _summarise(stacked: Stack, first: int, rows: int) -> Statistics:

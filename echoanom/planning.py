@@ -299,8 +299,8 @@ def _relative(text: str, root: str) -> str:
 def _named(task: ShardTask) -> ShardTask:
     counts = {}
     for table, path in task.counts.items():
-        content = storage.read_bytes(storage.join(task.root, path))
-        counts[table] = xxhash.xxh3_128_hexdigest(content)
+        said = storage.read_bytes(storage.join(task.root, path))
+        counts[table] = xxhash.xxh3_128_hexdigest(said)
     content = {
         "version": CONTENT_VERSION,
         "first": task.first.isoformat(),

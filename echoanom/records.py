@@ -127,7 +127,7 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
         features.append(
             _feature(b"filled", _bytes_list(np.packbits(block.filled).tobytes()))
         )
-    codes = block.values
+    codes: NDArray[np.generic] = block.values
     if dtype == "int16":
         codes, scale, offset = _quantise(block.values)
         features.append(_feature(b"scale", _float_list(scale)))
@@ -179,11 +179,11 @@ def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
         codes: NDArray[np.generic] = np.frombuffer(
             _parse_bytes(features["values"]), dtype=_DTYPES[dtype]
         ).reshape(rows, columns)
-        filled = None
+        filled: NDArray[np.bool_] | None = None
         if "filled" in features:
             bits = np.frombuffer(_parse_bytes(features["filled"]), dtype=np.uint8)
-            filled = np.unpackbits(bits, count=rows * columns).view(np.bool_)
-            filled = filled.reshape(rows, columns)
+            cells = np.unpackbits(bits, count=rows * columns).view(np.bool_)
+            filled = cells.reshape(rows, columns)
         if dtype == "int16":
             scale = _parse_floats(features["scale"]).reshape(1, columns)
             offset = _parse_floats(features["offset"]).reshape(1, columns)

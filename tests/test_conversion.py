@@ -341,27 +341,29 @@ def test_killed_at_fifty_random_moments_it_ends_as_if_undisturbed(tmp_path):
     expected = files_of(undisturbed)
     rng = random.Random(0)
     out = tmp_path / "out"
-    finished = 0
+    shutil.copytree(old, out)
+    before = files_of(old)
+    interrupted = begun = 0
     for _ in range(50):
-        if not out.exists() or finished_dataset(out, expected):
-            finished += out.exists()
-            shutil.rmtree(out, ignore_errors=True)
-            shutil.copytree(old, out)
-        before = (out / "manifest.json").read_bytes()
         process = start_conversion(script, source, str(out))
         time.sleep(rng.uniform(0.2, 1.0) * duration)
+        interrupted += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
         # Whole, whether it is the old dataset or already the new one.
-        manifest = (out / "manifest.json").read_bytes()
-        assert manifest in (before, expected["manifest.json"])
         assert not verify(open_dataset(str(out))).problems
+        found = files_of(out)
+        if found["manifest.json"] == expected["manifest.json"]:
+            shutil.rmtree(out)
+            shutil.copytree(old, out)
+        else:
+            assert found["manifest.json"] == before["manifest.json"]
+            begun += len(found) > len(before)
+    # The moments were such that most cut a run short, and some between two shards.
+    assert interrupted >= 25
+    assert begun >= 5
     assert start_conversion(script, source, str(out)).wait() == 0
     assert files_of(out) == expected
-
-
-def finished_dataset(out: Path, expected: dict[str, bytes]) -> bool:
-    return (out / "manifest.json").read_bytes() == expected["manifest.json"]
 
 
 def test_a_full_disk_leaves_the_old_dataset_and_one_line(tmp_path):
