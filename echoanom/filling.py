@@ -20,7 +20,7 @@ def fill_gaps(
     filled: NDArray[np.bool_],
     columns: Sequence[Column],
     most_rows: int,
-) -> None:
+) -> int:
     """Fill short gaps in place.
 
     A gap is a stretch of missing cells of one column with an observed cell before and
@@ -37,15 +37,24 @@ def fill_gaps(
         The columns, length C.
     most_rows : int
         Longest gap that is filled [rows].
+
+    Returns
+    -------
+    int
+        Number of cells filled.
     """
     rows = len(values)
     if most_rows < 1 or rows < 3:
-        return
+        return 0
     kinds = np.array([column.kind for column in columns])
     step = max(1, _BLOCK_CELLS // rows)
+    cells = 0
     for first in range(0, len(columns), step):
         block = slice(first, first + step)
-        _fill_block(values[:, block], filled[:, block], kinds[block], most_rows)
+        cells += _fill_block(
+            values[:, block], filled[:, block], kinds[block], most_rows
+        )
+    return cells
 
 
 def _fill_block(
@@ -53,10 +62,11 @@ def _fill_block(
     filled: NDArray[np.bool_],
     kinds: NDArray[np.str_],
     most_rows: int,
-) -> None:
+) -> int:
     missing = np.isnan(values)
     if not missing.any():
-        return
+        return 0
+    cells = 0
     column, before, behind = _find_gaps(missing, most_rows)
     for kind in ("scalar", "level", "direction"):
         of_kind = kinds[column] == kind
@@ -72,7 +82,10 @@ def _fill_block(
         result = average(ends[:, gap], np.stack([1.0 - weight, weight]), kind)
         values[row, gap_column[gap]] = result
         # Opposite directions have no mean half-way: such a cell stays missing.
-        filled[row, gap_column[gap]] = ~np.isnan(result)
+        found = ~np.isnan(result)
+        filled[row, gap_column[gap]] = found
+        cells += int(np.count_nonzero(found))
+    return cells
 
 
 def _find_gaps(

@@ -126,13 +126,16 @@ def stack(
     most_rows = int(options.max_gap_min * 60 // grid.period_s)
     sensor_days: dict[tuple[str, datetime.date], SensorDay] = {}
     joinable = np.zeros_like(has_row)
+    filled_cells = 0
     for i, (of_sensor, its_columns) in enumerate(zip(tables, columns, strict=True)):
         part = slice(bounds[i], bounds[i + 1])
         days = _place(of_sensor, its_columns, grid, values[:, part], has_row[i])
         if not has_row[i].all():
             values[~has_row[i], part] = np.nan
         if not has_row[i].all() or any(day.missing_cells for day in days.values()):
-            fill_gaps(values[:, part], filled[:, part], its_columns, most_rows)
+            filled_cells += fill_gaps(
+                values[:, part], filled[:, part], its_columns, most_rows
+            )
         joinable[i] = _close_gaps(has_row[i], most_rows)
         sensor_days |= {(its_columns[0].sensor, day): d for day, d in days.items()}
     present = _join(joinable, options.join)
@@ -143,7 +146,7 @@ def stack(
     coverage = Coverage(
         grid.period_s,
         {its_columns[0].sensor: len(its_columns) for its_columns in columns},
-        _count_days(grid, has_row, present, filled),
+        _count_days(grid, has_row, present, filled if filled_cells else None),
         sensor_days,
     )
     return Stack(grid, present, values, filled, coverage)
@@ -254,8 +257,10 @@ def _count_days(
     grid: Grid,
     has_row: NDArray[np.bool_],
     present: NDArray[np.bool_],
-    filled: NDArray[np.bool_],
+    filled: NDArray[np.bool_] | None,
 ) -> dict[datetime.date, JoinedDay]:
+    # Nothing filled is given as None: counting would touch memory that so far only is
+    # promised.
     days = {}
     stop_s = grid.start_s + grid.rows * grid.period_s
     start_s = grid.start_s
@@ -266,7 +271,9 @@ def _count_days(
             (start_s - grid.start_s) // grid.period_s,
             -((grid.start_s - next_s) // grid.period_s),
         )
-        filled_cells = np.count_nonzero(filled[rows], axis=1)
+        filled_cells = np.zeros(1, dtype=np.int64)
+        if filled is not None:
+            filled_cells = np.count_nonzero(filled[rows], axis=1)
         days[day] = JoinedDay(
             grid_rows=rows.stop - rows.start,
             in_some=int(np.count_nonzero(has_row[:, rows].any(axis=0))),
