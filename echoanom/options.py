@@ -305,7 +305,7 @@ class EventOptions(Options):
     threshold : str
         Rule: ``mean+2std``, ``quantile:0.999``, ``mad:6``, ``pot:1e-4``, or a number.
     merge_gap_min : float
-        Events closer than this are one [min].
+        Events at most this far apart are one [min].
     min_duration_min : float
         Shorter events are dropped [min].
     top_columns : int

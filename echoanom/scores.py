@@ -8,6 +8,7 @@ threshold. A CSV of ``timestamp,score`` alone is a table, too.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
@@ -15,13 +16,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xxhash
 from numpy.typing import NDArray
 
 from echoanom import storage
 from echoanom.columns import Column, columns_from_manifest
 from echoanom.errors import OptionError, ScoresError
+from echoanom.stamps import format_stamp
+from echoanom.texttable import read_text_table
 from echoanom.thresholds import Calibration, Threshold, parse_rule, threshold
 
 FORMAT = 1
@@ -213,13 +215,15 @@ def read_scores(path: str) -> ScoreTable:
     """
     columns_path, json_path = _neighbours(path)
     content = storage.read_bytes(path)
-    frame = _read_csv(content, path)
-    times = _times(frame["timestamp"], path)
-    rows = len(times)
-    score = _numbers(frame, "score", path)
-    nothing = np.full(rows, np.nan)
-    window_score = _numbers(frame, "window_score", path, nothing)
-    windows = _numbers(frame, "windows", path, np.zeros(rows))
+    text = read_text_table(path, ("timestamp", "score"), content)
+    times = text.times("timestamp")
+    if not len(times):
+        raise ScoresError(f"{path}: must have at least one line of scores, got none")
+    late = np.diff(times) <= 0
+    if late.any():
+        raise text.refusal(
+            int(late.argmax()) + 1, "timestamp", "later than the line before"
+        )
     about: dict[str, Any] = {}
     shares = None
     if storage.exists(json_path):
@@ -241,9 +245,9 @@ def read_scores(path: str) -> ScoreTable:
     calibration = about.get("calibration")
     return ScoreTable(
         times=times,
-        score=score,
-        window_score=window_score,
-        windows=np.nan_to_num(windows).astype(np.int64),
+        score=text.numbers("score"),
+        window_score=text.numbers("window_score"),
+        windows=np.nan_to_num(text.numbers("windows")).astype(np.int64),
         shares=shares,
         columns=columns_from_manifest(about.get("columns", [])),
         period_s=about.get("period_s", guessed),
@@ -262,18 +266,24 @@ def _neighbours(path: str) -> tuple[str, str]:
 
 
 def _csv(table: ScoreTable) -> bytes:
-    frame = pd.DataFrame(
-        {
-            "timestamp": format_times(table.times),
-            "score": table.score,
-            "window_score": table.window_score,
-            "windows": table.windows,
-        }
-    )
+    columns: dict[str, list[Any]] = {
+        "timestamp": list(map(format_stamp, table.times.tolist())),
+        "score": _cells(table.score),
+        "window_score": _cells(table.window_score),
+        "windows": table.windows.tolist(),
+    }
     if table.shares is not None:
         for sensor, share in sensor_shares(table.shares, table.columns).items():
-            frame[SHARE_PREFIX + sensor] = np.round(share, 4)
-    return frame.to_csv(index=False, lineterminator="\n").encode()
+            columns[SHARE_PREFIX + sensor] = _cells(np.round(share, 4))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue().encode()
+
+
+def _cells(numbers: NDArray[np.float64]) -> list[float | str]:
+    return ["" if number != number else number for number in numbers.tolist()]
 
 
 def _json(about: dict[str, Any]) -> bytes:
@@ -289,111 +299,6 @@ def _sample_digest(shares: NDArray[np.float16] | None) -> str | None:
     digest = xxhash.xxh3_128(repr(shares.shape).encode())
     digest.update(sample.tobytes())
     return digest.hexdigest()
-
-
-def _read_csv(content: bytes, path: str) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(content),
-            dtype={"timestamp": str},
-            float_precision="round_trip",
-            index_col=False,
-            skip_blank_lines=False,
-            skipinitialspace=True,
-        )
-    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise ScoresError(f"{path}: must be a CSV table: {error}") from None
-    for name in ("timestamp", "score"):
-        if name not in frame:
-            raise ScoresError(
-                f"{path}: must have the columns timestamp and score, got"
-                f" {', '.join(map(str, frame.columns)) or 'none'}"
-            )
-    if frame.empty:
-        raise ScoresError(f"{path}: must have at least one line of scores, got none")
-    return frame
-
-
-def _numbers(
-    frame: pd.DataFrame,
-    name: str,
-    path: str,
-    default: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    if name not in frame and default is not None:
-        return default
-    cells = frame[name]
-    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, copy=True)
-    wrong = (np.isnan(values) & cells.notna().to_numpy()) | np.isinf(values)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ScoresError(
-            f"{path}, line {row + 2}, column {name!r}: must be a finite number or"
-            f" blank, got {cells.iloc[row]!r}"
-        )
-    return values
-
-
-def _times(cells: pd.Series[str], path: str) -> NDArray[np.int64]:
-    times, wrong = parse_times(cells)
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ScoresError(
-            f"{path}, line {row + 2}, column 'timestamp': must be a UTC time in whole"
-            f" seconds like 2015-02-01T00:00:00Z, got {cells.iloc[row]!r}"
-        )
-    late = np.diff(times) <= 0
-    if late.any():
-        row = int(late.argmax()) + 1
-        raise ScoresError(
-            f"{path}, line {row + 2}, column 'timestamp': must be later than the line"
-            f" before, got {cells.iloc[row]!r} after {cells.iloc[row - 1]!r}"
-        )
-    return times
-
-
-def parse_times(
-    cells: Sequence[str] | pd.Series[str],
-) -> tuple[
-    NDArray[np.int64],
-    NDArray[np.bool_],
-]:
-    """Read ISO 8601 times.
-
-    Parameters
-    ----------
-    cells : sequence of str, length N
-        The texts; a time without an offset is UTC.
-
-    Returns
-    -------
-    times : ndarray of int64, shape (N,)
-        Seconds since 1970 UTC.
-    wrong : ndarray of bool, shape (N,)
-        True where a text is not a time in whole seconds.
-    """
-    series = pd.Series(cells, dtype=str)
-    parsed = pd.to_datetime(series, format="ISO8601", utc=True, errors="coerce")
-    stamps = parsed.to_numpy(dtype="datetime64[us]").astype(np.int64)
-    times, rest = np.divmod(stamps, 1_000_000)
-    return times, parsed.isna().to_numpy() | (rest != 0)
-
-
-def format_times(times: NDArray[np.int64]) -> list[str]:
-    """Write times as ISO 8601.
-
-    Parameters
-    ----------
-    times : ndarray of int64, shape (N,)
-        Seconds since 1970 UTC.
-
-    Returns
-    -------
-    list of str
-        Like ``2015-02-01T00:00:00Z``.
-    """
-    stamps = np.asarray(times, dtype=np.int64).astype("datetime64[s]")
-    return [f"{text}Z" for text in np.datetime_as_string(stamps, unit="s").tolist()]
 
 
 def _read_about(path: str) -> dict[str, Any]:

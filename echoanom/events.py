@@ -1,0 +1,273 @@
+"""Events: stretches of time with scores above a threshold, ranked and explained.
+
+NumPy only: events know scores and times, never models.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom import storage
+from echoanom.options import EventOptions
+from echoanom.scores import ScoreTable, sensor_shares
+from echoanom.stamps import format_stamp
+from echoanom.texttable import TextTable, read_text_table
+
+HEADER = (
+    "event",
+    "start",
+    "end",
+    "peak",
+    "duration_min",
+    "mean_score",
+    "peak_score",
+    "top_columns",
+    "top_sensors",
+)
+
+Shares = tuple[tuple[str, float], ...]
+
+_SHARE_DIGITS = 4
+_ROWS_AT_ONCE = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """A stretch of time that does not look like the others.
+
+    Attributes
+    ----------
+    rank : int
+        1 for the event with the highest peak score.
+    start : int
+        Start of its first row above the threshold [s since 1970 UTC].
+    end : int
+        End of its last row above the threshold [s since 1970 UTC].
+    peak : int
+        Start of the row with the highest score [s since 1970 UTC].
+    mean_score : float
+        Mean score of its rows, those between peaks included.
+    peak_score : float
+        Highest score.
+    top_columns : tuple of (str, float)
+        Labels of the columns with the largest shares of the error, and these shares.
+    top_sensors : tuple of (str, float)
+        Sensors and their shares, largest first.
+    """
+
+    rank: int
+    start: int
+    end: int
+    peak: int
+    mean_score: float
+    peak_score: float
+    top_columns: Shares = ()
+    top_sensors: Shares = ()
+
+    @property
+    def duration_min(self) -> float:
+        """Time from start to end [min]."""
+        return (self.end - self.start) / 60
+
+
+def detect(
+    table: ScoreTable, options: EventOptions, threshold: float
+) -> tuple[Event, ...]:
+    """Find events.
+
+    Rows above the threshold belong to one event if at most the merge gap lies between
+    the end of one and the start of the next, whether there are rows between or not.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        The scores.
+    options : EventOptions
+        How rows become events. Its rule is not used: the threshold is given.
+    threshold : float
+        Scores above it are unusual.
+
+    Returns
+    -------
+    tuple of Event
+        By peak score, highest first; equal ones by time.
+    """
+    above = np.flatnonzero(table.score > threshold)
+    if not len(above):
+        return ()
+    starts = table.times[above]
+    gaps = starts[1:] - (starts[:-1] + table.period_s)
+    breaks = np.flatnonzero(gaps > options.merge_gap_min * 60) + 1
+    firsts = above[np.concatenate(([0], breaks))]
+    lasts = above[np.concatenate((breaks - 1, [len(above) - 1]))]
+    durations = table.times[lasts] + table.period_s - table.times[firsts]
+    kept = durations >= options.min_duration_min * 60
+    found = [
+        _event(table, slice(first, last + 1), options.top_columns)
+        for first, last in zip(firsts[kept].tolist(), lasts[kept].tolist(), strict=True)
+    ]
+    found.sort(key=lambda event: (-event.peak_score, event.start))
+    return tuple(
+        dataclasses.replace(event, rank=rank) for rank, event in enumerate(found, 1)
+    )
+
+
+def _event(table: ScoreTable, rows: slice, top_columns: int) -> Event:
+    score = table.score[rows]
+    peak = rows.start + int(np.nanargmax(score))
+    columns: Shares = ()
+    sensors: Shares = ()
+    if table.shares is not None and table.columns:
+        share = _weighed_share(table.shares[rows], score)
+        labels = [column.label for column in table.columns]
+        columns = _largest(labels, share, top_columns)
+        by_sensor = sensor_shares(share, table.columns)
+        sensors = _largest(
+            list(by_sensor), np.array(list(by_sensor.values())), len(by_sensor)
+        )
+    return Event(
+        rank=0,
+        start=int(table.times[rows.start]),
+        end=int(table.times[rows.stop - 1]) + table.period_s,
+        peak=int(table.times[peak]),
+        mean_score=float(np.nanmean(score)),
+        peak_score=float(table.score[peak]),
+        top_columns=columns,
+        top_sensors=sensors,
+    )
+
+
+def _weighed_share(
+    shares: NDArray[np.float16], score: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Share of each column in the error of all rows together, shape (C,)."""
+    total = np.zeros(shares.shape[1])
+    for first in range(0, len(score), _ROWS_AT_ONCE):
+        part = slice(first, first + _ROWS_AT_ONCE)
+        # A row without a score has no shares either.
+        known = np.nan_to_num(shares[part].astype(np.float64))
+        total += np.nan_to_num(score[part]) @ known
+    whole = total.sum()
+    return total / whole if whole > 0 else total
+
+
+def _largest(names: Sequence[str], shares: NDArray[np.float64], count: int) -> Shares:
+    # Stable, so that equal shares keep the columns' order.
+    order = np.argsort(-shares, kind="stable")[:count].tolist()
+    return tuple(
+        (names[position], round(float(shares[position]), _SHARE_DIGITS))
+        for position in order
+    )
+
+
+def write_events(path: str, events: Sequence[Event]) -> None:
+    """Write ``events.csv``, complete or not at all.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+    events : sequence of Event
+        The events, by rank.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADER)
+    for event in events:
+        writer.writerow(
+            (
+                event.rank,
+                format_stamp(event.start),
+                format_stamp(event.end),
+                format_stamp(event.peak),
+                f"{event.duration_min:g}",
+                repr(event.mean_score),
+                repr(event.peak_score),
+                _format_shares(event.top_columns),
+                _format_shares(event.top_sensors),
+            )
+        )
+    storage.write_bytes(path, text.getvalue().encode())
+
+
+def read_events(path: str) -> tuple[Event, ...]:
+    """Read ``events.csv``.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+
+    Returns
+    -------
+    tuple of Event
+        In the file's order.
+
+    Raises
+    ------
+    ScoresError
+        If the file is not such a table.
+    StorageError
+        If it cannot be read.
+    """
+    table = read_text_table(path, HEADER)
+    start, end, peak = (table.times(name) for name in ("start", "end", "peak"))
+    wrong = (peak < start) | (peak >= end)
+    if wrong.any():
+        raise table.refusal(int(wrong.argmax()), "peak", "between start and end")
+    numbers = {
+        name: table.numbers(name) for name in ("event", "mean_score", "peak_score")
+    }
+    for name, values in numbers.items():
+        blank = np.isnan(values)
+        if blank.any():
+            raise table.refusal(int(blank.argmax()), name, "a number")
+    return tuple(
+        Event(
+            rank=int(numbers["event"][row]),
+            start=int(start[row]),
+            end=int(end[row]),
+            peak=int(peak[row]),
+            mean_score=float(numbers["mean_score"][row]),
+            peak_score=float(numbers["peak_score"][row]),
+            top_columns=_read_shares(table, row, "top_columns"),
+            top_sensors=_read_shares(table, row, "top_sensors"),
+        )
+        for row in range(len(table.lines))
+    )
+
+
+def _format_shares(shares: Shares) -> str:
+    return "; ".join(f"{_escape(name)}={share!r}" for name, share in shares)
+
+
+def _read_shares(table: TextTable, row: int, name: str) -> Shares:
+    text = table.columns[name][row]
+    if not text:
+        return ()
+    pairs = [part.rpartition("=") for part in text.split("; ")]
+    try:
+        return tuple((_unescape(label), float(share)) for label, _, share in pairs)
+    except ValueError:
+        raise table.refusal(row, name, "like 'ctd/temp=0.7; adcp/u=0.3'") from None
+
+
+def _escape(name: str) -> str:
+    # What separates shares or lines, and the sign that escapes it.
+    return re.sub(r"[%;\r\n]", lambda found: f"%{ord(found[0]):02X}", name)
+
+
+def _unescape(name: str) -> str:
+    return re.sub(r"%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), name)

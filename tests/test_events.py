@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echoanom.columns import Column
+from echoanom.errors import ScoresError
+from echoanom.events import HEADER, Event, detect, read_events, write_events
+from echoanom.options import EventOptions
+from echoanom.scores import ScoreTable
+from tests.naive import naive_events
+
+COLUMNS = (Column("a", "one"), Column("b", "one"), Column("c", "two"))
+DAY = 1_422_748_800
+
+
+def make_table(
+    score: list[float], rows: list[int] | None = None, period_s: int = 60
+) -> ScoreTable:
+    values = np.array(score, dtype=np.float64)
+    positions = np.arange(len(values)) if rows is None else np.array(rows)
+    return ScoreTable(
+        times=(DAY + positions * period_s).astype(np.int64),
+        score=values,
+        window_score=values,
+        windows=np.ones(len(values), dtype=np.int64),
+        period_s=period_s,
+    )
+
+
+@st.composite
+def score_tables(draw: st.DrawFn) -> ScoreTable:
+    rows = draw(st.lists(st.integers(0, 120), unique=True, max_size=60))
+    levels = st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0, float("nan")])
+    score = draw(st.lists(levels, min_size=len(rows), max_size=len(rows)))
+    return make_table(score, sorted(rows), draw(st.sampled_from([1, 60, 300])))
+
+
+@given(
+    score_tables(),
+    st.sampled_from([0.0, 1.0, 2.5, 30.0]),
+    st.sampled_from([0.0, 1.0, 5.0, 20.0]),
+    st.sampled_from([0.0, 0.7, 1.0, 5.0]),
+)
+def test_events_are_those_the_naive_way_finds(
+    table: ScoreTable, merge_gap: float, least: float, threshold: float
+) -> None:
+    options = EventOptions(merge_gap_min=merge_gap, min_duration_min=least)
+    found = detect(table, options, threshold)
+    expected = naive_events(
+        table.times.tolist(),
+        table.score.tolist(),
+        table.period_s,
+        threshold,
+        merge_gap,
+        least,
+    )
+    assert [(e.start, e.end, e.peak) for e in found] == [e[:3] for e in expected]
+    assert [e.peak_score for e in found] == [e[4] for e in expected]
+    np.testing.assert_allclose([e.mean_score for e in found], [e[3] for e in expected])
+    assert [e.rank for e in found] == list(range(1, len(found) + 1))
+
+
+def test_nothing_above_the_threshold_is_no_event() -> None:
+    assert detect(make_table([1.0, 1.0]), EventOptions(), 1.0) == ()
+    assert detect(make_table([]), EventOptions(), 1.0) == ()
+
+
+def test_rows_are_merged_across_a_gap_in_the_rows() -> None:
+    table = make_table([2.0, 2.0], rows=[0, 31])
+    assert len(detect(table, EventOptions(merge_gap_min=30), 1.0)) == 1
+    assert len(detect(table, EventOptions(merge_gap_min=29), 1.0)) == 2
+
+
+def test_the_end_is_the_end_of_the_last_row() -> None:
+    (event,) = detect(make_table([0, 2, 3, 0], period_s=300), EventOptions(), 1.0)
+    assert (event.start, event.end, event.peak) == (DAY + 300, DAY + 900, DAY + 600)
+    assert event.duration_min == 10
+
+
+def test_shares_are_weighed_by_the_score() -> None:
+    shares = np.array(
+        [[1, 0, 0], [0, 0, 1], [np.nan, np.nan, np.nan]], dtype=np.float16
+    )
+    table = dataclasses.replace(
+        make_table([3.0, 1.0, float("nan")]), shares=shares, columns=COLUMNS
+    )
+    options = EventOptions(merge_gap_min=30, top_columns=2)
+    (event,) = detect(table, options, 0.5)
+    assert event.top_columns == (("one/a", 0.75), ("two/c", 0.25))
+    assert event.top_sensors == (("one", 0.75), ("two", 0.25))
+
+
+def test_a_long_event_has_the_shares_of_all_its_rows() -> None:
+    rows = 10_000
+    shares = np.zeros((rows, 3), dtype=np.float16)
+    shares[: rows // 2, 0] = shares[rows // 2 :, 1] = 1
+    table = dataclasses.replace(
+        make_table([1.0] * rows), shares=shares, columns=COLUMNS
+    )
+    (event,) = detect(table, EventOptions(), 0.5)
+    assert dict(event.top_columns) == {"one/a": 0.5, "one/b": 0.5, "two/c": 0.0}
+
+
+names = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8
+)
+shares_lists = st.lists(st.tuples(names, st.floats(0, 1)), max_size=3).map(tuple)
+
+
+@st.composite
+def events_lists(draw: st.DrawFn) -> tuple[Event, ...]:
+    events = []
+    for rank in range(1, draw(st.integers(0, 3)) + 1):
+        start = draw(st.integers(0, 4_000_000_000))
+        length = draw(st.integers(1, 10**6))
+        events.append(
+            Event(
+                rank=rank,
+                start=start,
+                end=start + length,
+                peak=start + draw(st.integers(0, length - 1)),
+                mean_score=draw(st.floats(0, 1e9)),
+                peak_score=draw(st.floats(0, 1e9)),
+                top_columns=draw(shares_lists),
+                top_sensors=draw(shares_lists),
+            )
+        )
+    return tuple(events)
+
+
+@given(events_lists())
+def test_events_are_read_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, events: tuple[Event, ...]
+) -> None:
+    path = str(tmp_path_factory.mktemp("events") / "events.csv")
+    write_events(path, events)
+    assert read_events(path) == events
+
+
+def test_the_file_is_what_other_programs_expect(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    event = Event(
+        1, DAY, DAY + 90, DAY + 60, 1.25, 2.5, (("one/a", 0.75),), (("one", 1.0),)
+    )
+    write_events(str(path), [event])
+    assert path.read_text() == (
+        "event,start,end,peak,duration_min,mean_score,peak_score,top_columns,"
+        "top_sensors\n"
+        "1,2015-02-01T00:00:00Z,2015-02-01T00:01:30Z,2015-02-01T00:01:00Z,"
+        "1.5,1.25,2.5,one/a=0.75,one=1.0\n"
+    )
+
+
+GOOD = "1,2015-02-01,2015-02-02,2015-02-01,1440,1,2,a=1,b=1"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (GOOD.replace("02-02", "02-01"), "column 'peak': must be between"),
+        (GOOD.replace("1440,1,", "1440,,"), "column 'mean_score': must be a number"),
+        (GOOD.replace("1,2015", "x,2015", 1), "column 'event': must be a finite"),
+        (GOOD.replace("a=1", "a"), "column 'top_columns': must be like"),
+        (GOOD + ",", "must have 9 cells"),
+    ],
+)
+def test_a_malformed_line_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(",".join(HEADER) + f"\n{line}\n")
+    with pytest.raises(ScoresError, match=f"line 2.*{message}"):
+        read_events(str(path))
