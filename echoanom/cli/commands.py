@@ -10,17 +10,27 @@ import click
 from echoanom import __version__
 from echoanom.cli.console import start_logging
 
-# In the order in which the data meet them.
-_MODULES = {
-    "simulate": "data",
-    "convert": "data",
-    "inspect": "data",
-    "verify": "data",
-    "train": "model",
-    "score": "model",
-    "detect": "findings",
-    "report": "findings",
-    "evaluate": "findings",
+# In the order in which the data meet them: the module, and what `echoanom --help` says,
+# which a test holds against the first line of the command's own help.
+_COMMANDS = {
+    "simulate": (
+        "simulation",
+        "Write daily CSVs of an observatory that does not exist, and their labels.",
+    ),
+    "convert": (
+        "data",
+        "Convert daily CSVs to a dataset of shards, or bring a dataset up to date.",
+    ),
+    "inspect": (
+        "data",
+        "Say what a dataset holds: rows, runs, gaps, missing shares, statistics.",
+    ),
+    "verify": ("data", "Check every byte of a dataset against its manifest."),
+    "train": ("model", "Train an autoencoder on what is usual in a dataset."),
+    "score": ("model", "Score every row of a dataset by how unusual it is."),
+    "detect": ("findings", "Find events: stretches of rows that score high."),
+    "report": ("findings", "Draw data, scores and events on a page."),
+    "evaluate": ("findings", "Hold scores against labels: do they find what is known?"),
 }
 
 
@@ -40,7 +50,7 @@ class Commands(click.Group):
         list of str
             The names.
         """
-        return list(_MODULES)
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command.
@@ -57,13 +67,28 @@ class Commands(click.Group):
         click.Command or None
             None if there is no such command.
         """
-        if cmd_name not in _MODULES:
+        if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"echoanom.cli.{_MODULES[cmd_name]}")
+        module = importlib.import_module(f"echoanom.cli.{_COMMANDS[cmd_name][0]}")
         command: Any = getattr(module, cmd_name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{cmd_name} must be a command, got {command!r}")
         return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands without importing them.
+
+        Parameters
+        ----------
+        ctx : click.Context
+            The group's context.
+        formatter : click.HelpFormatter
+            Gets the list.
+        """
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

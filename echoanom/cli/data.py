@@ -1,61 +1,21 @@
-"""Commands that make and check data: simulate, convert, inspect, verify."""
+"""Commands that make and check datasets: convert, inspect, verify."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
 from echoanom.cli import texts
 from echoanom.cli.console import print_json, print_lines, progress_bar
-from echoanom.cli.parameters import Flag, command, json_option, options_object
-from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
-from echoanom.simulation.settings import SimulationOptions
-
-
-@command
-@click.argument("destination", metavar="DST")
-@options_object(
-    SimulationOptions,
-    "options",
-    days=Flag("--days", "Number of days."),
-    start=Flag("--start", "First day.", metavar="YYYY-MM-DD"),
-    bins=Flag(
-        "--bins",
-        "Range bins of the echosounder. The other sensors' columns grow with it; 1600"
-        " make about 3,000 columns in all.",
-    ),
-    seed=Flag("--seed", "Seed of everything random."),
-    anomalies=Flag(
-        "--anomalies",
-        "Anomalies to plant.",
-        metavar="N",
-        default="one a day on average",
-    ),
-    sensors=Flag("--sensors", "Sensors to simulate.", default="all"),
-    gap_rate=Flag("--gap-rate", "Gaps of each sensor on a day, on average."),
-    missing_rate=Flag("--missing-rate", "Share of cells that are blank."),
+from echoanom.cli.parameters import (
+    Flag,
+    command,
+    json_option,
+    options_object,
+    workers_option,
 )
-@json_option
-def simulate(destination: str, options: SimulationOptions, as_json: bool) -> None:
-    """Write daily CSVs of an observatory that does not exist, and their labels.
-
-    DST gets one folder a sensor, as `convert` reads them, and labels.csv: start, end,
-    sensor and kind of everything unusual that was planted.
-
-    \b
-    Example:
-      echoanom simulate observatory --days 3 --bins 200
-    """
-    from echoanom.simulation import simulate as run
-
-    with progress_bar() as progress:
-        run(destination, options, progress=progress)
-    if as_json:
-        print_json({"destination": destination, "options": options.as_json()})
-    else:
-        print_lines([f"{destination}: {options.days} days, and labels.csv"])
+from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 
 
 @command
@@ -112,14 +72,7 @@ def simulate(destination: str, options: SimulationOptions, as_json: bool) -> Non
     show_default=True,
     help="Stop at a table that cannot be taken, or leave its day out and list it.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    show_default="one a core",
-    metavar="N",
-    help="Processes that work at the same time.",
-)
+@workers_option
 @json_option
 def convert(
     source: str,
@@ -165,7 +118,7 @@ def convert(
 @click.option("--columns", is_flag=True, help="List the statistics of each column.")
 @json_option
 def inspect(dataset: str, columns: bool, as_json: bool) -> None:
-    """Say what a dataset holds: rows, runs, gaps, missing shares, shards, statistics.
+    """Say what a dataset holds: rows, runs, gaps, missing shares, statistics.
 
     Reads the manifest and the statistics, not the rows. With --json the statistics of
     each column are always in it.

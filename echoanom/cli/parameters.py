@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import types
 import typing
 from collections.abc import Callable
@@ -249,4 +250,13 @@ def _verbose(ctx: click.Context, param: click.Parameter, value: int) -> None:
 
 json_option: Decorator[Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for a program to read."
+)
+
+workers_option: Decorator[Any] = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    show_default="one a core",
+    metavar="N",
+    help="Processes that work at the same time.",
 )

@@ -34,7 +34,7 @@ def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[st
     ]
 
 
-def count(number: int, what: str) -> str:
+def count(number: int, what: str, several: str = "") -> str:
     """Say how many there are.
 
     Parameters
@@ -42,14 +42,16 @@ def count(number: int, what: str) -> str:
     number : int
         How many.
     what : str
-        Of what, in the singular of a regular noun.
+        Of what, in the singular.
+    several : str
+        The plural, if it is not one with ``s``.
 
     Returns
     -------
     str
         E.g. ``1 row`` or ``1,440 rows``.
     """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
 def percent(share: float) -> str:
