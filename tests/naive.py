@@ -6,7 +6,14 @@ much.
 
 from __future__ import annotations
 
+import csv
+import datetime
+import io
+import math
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 
 def naive_runs(present: Sequence[bool]) -> list[tuple[int, int]]:
@@ -141,3 +148,182 @@ def naive_fold(
         shares = [part / total if total > 0 else 0.0 for part in sums]
         folded[time] = (score, len(rows[time]), shares)
     return folded
+
+
+def naive_read(
+    content: bytes,
+    period_s: int,
+    policy: str = "refuse",
+    kinds: Sequence[str] = (),
+    missing_numbers: Sequence[float] = (-999.0, -9999.0),
+    missing_words: Sequence[str] = ("NA", "N/A", "null", "NULL", "None", "-"),
+) -> dict[str, Any]:
+    """Read a well-formed daily CSV whose first column is the time stamp.
+
+    Returns times [s], one list of float32 for each row, and the counts.
+    """
+    text = content.decode("utf-8-sig")
+    lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+    rows: list[tuple[int, list[float]]] = []
+    for cells in lines[1:]:
+        stamp = datetime.datetime.fromisoformat(cells[0])
+        if stamp.tzinfo is None:
+            stamp = stamp.replace(tzinfo=datetime.UTC)
+        epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+        time_us = (stamp - epoch) // datetime.timedelta(microseconds=1)
+        values = []
+        for cell in cells[1:]:
+            cell = cell.strip()
+            number = math.nan
+            if cell != "" and cell not in missing_words:
+                number = float(cell)
+            if math.isinf(number) or number in missing_numbers:
+                number = math.nan
+            values.append(float(np.float32(number)))
+        rows.append((time_us, values))
+
+    out_of_order = 0
+    for i in range(len(rows)):
+        if any(rows[j][0] > rows[i][0] for j in range(i)):
+            out_of_order += 1
+    rows.sort(key=lambda row: row[0])
+
+    periods: dict[int, list[tuple[int, list[float]]]] = {}
+    duplicates = 0
+    for row in rows:
+        time = row[0] // 1_000_000 // period_s * period_s
+        others = periods.setdefault(time, [])
+        # The text of a list makes NaN equal to NaN.
+        if any(_plain(other) == _plain(row) for other in others):
+            duplicates += 1
+        else:
+            others.append(row)
+    merged = 0
+    conflict = False
+    values_out = []
+    for others in periods.values():
+        merged += len(others) - 1
+        cells_of_rows = [cells for _, cells in others]
+        if policy == "last":
+            values_out.append(cells_of_rows[-1])
+        elif policy == "mean" and len(others) > 1:
+            values_out.append(
+                [
+                    naive_average([cells[c] for cells in cells_of_rows], None, kind)
+                    for c, kind in enumerate(kinds)
+                ]
+            )
+        else:
+            values_out.append(cells_of_rows[0])
+        if any(
+            str(_zero(cells)) != str(_zero(cells_of_rows[0])) for cells in cells_of_rows
+        ):
+            conflict = True
+    return {
+        "times": list(periods),
+        "values": values_out,
+        "rows": len(rows),
+        "duplicates": duplicates,
+        "merged": merged,
+        "out_of_order": out_of_order,
+        "missing_cells": sum(math.isnan(x) for row in values_out for x in row),
+        "conflict": conflict,
+    }
+
+
+def _zero(cells: Sequence[float]) -> list[float]:
+    return [cell + 0.0 for cell in cells]
+
+
+def _plain(row: tuple[int, list[float]]) -> str:
+    return str((row[0], _zero(row[1])))
+
+
+def naive_average(
+    values: Sequence[float], weights: Sequence[float] | None, kind: str
+) -> float:
+    """Average numbers that are not NaN: levels as power, directions as vectors."""
+    weights = weights or [1.0] * len(values)
+    pairs = [(v, w) for v, w in zip(values, weights, strict=True) if not math.isnan(v)]
+    total = sum(w for _, w in pairs)
+    if total == 0:
+        return math.nan
+    if kind == "level":
+        power = sum(w * 10 ** (v / 10) for v, w in pairs) / total
+        return 10 * math.log10(power)
+    if kind == "direction":
+        north = sum(w * math.cos(math.radians(v)) for v, w in pairs) / total
+        east = sum(w * math.sin(math.radians(v)) for v, w in pairs) / total
+        if math.hypot(north, east) < 1e-6:
+            return math.nan
+        return math.degrees(math.atan2(east, north)) % 360
+    return sum(w * v for v, w in pairs) / total
+
+
+def naive_stack(
+    tables: Sequence[Sequence[tuple[int, Sequence[float]]]],
+    kinds: Sequence[Sequence[str]],
+    start_s: int,
+    period_s: int,
+    rows: int,
+    join: str,
+    max_gap_min: float,
+) -> dict[str, Any]:
+    """Join sensors, given as (time, cells) of each row, cell by cell."""
+    most = math.floor(max_gap_min * 60 / period_s)
+    nan = math.nan
+    joined: list[list[float]] = [[] for _ in range(rows)]
+    filled: list[list[bool]] = [[] for _ in range(rows)]
+    has_row = []
+    in_sensor = []
+    for sensor_rows, sensor_kinds in zip(tables, kinds, strict=True):
+        table = dict(sensor_rows)
+        has = [start_s + t * period_s in table for t in range(rows)]
+        has_row.append(has)
+        in_sensor.append([has[t] or _gap_length(has, t) <= most for t in range(rows)])
+        for c, kind in enumerate(sensor_kinds):
+            cells = [
+                table[start_s + t * period_s][c] if has[t] else nan for t in range(rows)
+            ]
+            observed = [not math.isnan(cell) for cell in cells]
+            for t in range(rows):
+                value = cells[t]
+                if not observed[t] and _gap_length(observed, t) <= most:
+                    before = max(i for i in range(t) if observed[i])
+                    behind = min(i for i in range(t, rows) if observed[i])
+                    share = (t - before) / (behind - before)
+                    value = naive_average(
+                        [cells[before], cells[behind]], [1 - share, share], kind
+                    )
+                joined[t].append(value)
+                filled[t].append(not observed[t] and not math.isnan(value))
+    present = []
+    for t in range(rows):
+        sensors = [of_sensor[t] for of_sensor in in_sensor]
+        keep = {"outer": any(sensors), "inner": all(sensors), "left": sensors[0]}[join]
+        present.append(keep)
+        if not keep:
+            joined[t] = [nan] * len(joined[t])
+            filled[t] = [False] * len(filled[t])
+    return {
+        "present": present,
+        "values": joined,
+        "filled": filled,
+        "in_some": [any(has[t] for has in has_row) for t in range(rows)],
+        "in_all": [all(has[t] for has in has_row) for t in range(rows)],
+    }
+
+
+def _gap_length(there: Sequence[bool], t: int) -> float:
+    """Return the length of the gap around t, infinite if it has no end."""
+    if there[t]:
+        return 0
+    first = t
+    while first >= 0 and not there[first]:
+        first -= 1
+    last = t
+    while last < len(there) and not there[last]:
+        last += 1
+    if first < 0 or last == len(there):
+        return math.inf
+    return last - first - 1
