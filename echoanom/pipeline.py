@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from echoanom.windows import WindowIndex
 
 FIELDS = ("values", "observed", "start")
 
+_ALIGNMENT = 64
 _PARALLEL = 2
 _PREFETCH = 4
 _failures: collections.deque[EchoanomError] = collections.deque(maxlen=8)
@@ -143,10 +145,8 @@ def windows(
 
     def read(position: NDArray[np.int64]) -> list[NDArray[Any]]:
         first_rows = index.batch(int(position))
-        values = np.empty((len(first_rows), *shape), dtype=np.float32)
-        observed = (
-            np.empty(values.shape, dtype=np.bool_) if "observed" in fields else None
-        )
+        values = _aligned((len(first_rows), *shape), np.float32)
+        observed = _aligned(values.shape, np.bool_) if "observed" in fields else None
         try:
             reader.gather(first_rows, values, observed)
         except EchoanomError as error:
@@ -178,3 +178,11 @@ def windows(
     return positions.map(
         load, num_parallel_calls=_PARALLEL, deterministic=True
     ).prefetch(_PREFETCH)
+
+
+def _aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+    """Return an empty array that TensorFlow takes without copying it."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer = np.empty(size + _ALIGNMENT, dtype=np.uint8)
+    begin = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[begin : begin + size].view(dtype).reshape(shape)

@@ -13,8 +13,8 @@ import mmap
 import shutil
 import tempfile
 import threading
-from collections.abc import Sequence
-from typing import IO, Protocol
+from collections.abc import Callable
+from typing import IO, Any
 
 import fsspec
 import numpy as np
@@ -27,64 +27,70 @@ from echoanom.normalization import Normalization
 
 MEMORY_BYTES = 1 << 30
 
-_Decoded = tuple[NDArray[np.float32], NDArray[np.bool_]]
+_Rows = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""Values and which of them were observed, both of shape (rows, C)."""
 
 
-class _Store(Protocol):
-    def get(self, record: int) -> _Decoded | None: ...
-
-    def put(self, record: int, decoded: _Decoded) -> _Decoded: ...
-
-
-class _Memory:
+class _Recent:
     """Keeps the most recently used records, up to a number of bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._kept: collections.OrderedDict[int, _Decoded] = collections.OrderedDict()
+        self._kept: collections.OrderedDict[int, _Rows] = collections.OrderedDict()
 
-    def get(self, record: int) -> _Decoded | None:
-        decoded = self._kept.get(record)
-        if decoded is not None:
+    def get(self, record: int, decode: Callable[[int], _Rows]) -> _Rows:
+        if record in self._kept:
             self._kept.move_to_end(record)
-        return decoded
-
-    def put(self, record: int, decoded: _Decoded) -> _Decoded:
-        self._kept[record] = decoded
-        self._bytes += sum(array.nbytes for array in decoded)
+            return self._kept[record]
+        rows = self._kept[record] = decode(record)
+        self._bytes += sum(array.nbytes for array in rows)
         while self._bytes > self._limit and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= sum(array.nbytes for array in dropped)
-        return decoded
+        return rows
 
 
-class _Scratch:
-    """Keeps every record in a file without a name, which is gone with the process."""
+class _Whole:
+    """Keeps every record, one behind the other, in memory or in a scratch file.
 
-    def __init__(self, rows: Sequence[int], columns: int) -> None:
-        self._ends = np.cumsum(rows)
-        self._ready = np.zeros(len(rows), dtype=np.bool_)
-        shape = int(self._ends[-1]), columns
-        with tempfile.TemporaryFile(prefix="echoanom-") as file:
-            self._values = np.memmap(file, np.float32, "w+", shape=shape)
-        with tempfile.TemporaryFile(prefix="echoanom-") as file:
-            self._observed = np.memmap(file, np.bool_, "w+", shape=shape)
+    The file has no name and is gone with the process. Pages that no record has been
+    decoded to take no memory.
+    """
 
-    def get(self, record: int) -> _Decoded | None:
-        return self._views(record) if self._ready[record] else None
+    def __init__(self, ends: NDArray[np.int64], columns: int, in_memory: bool) -> None:
+        shape = int(ends[-1]), columns
+        if in_memory:
+            self.rows: _Rows = np.empty(shape, np.float32), np.empty(shape, np.bool_)
+        else:
+            self.rows = _scratch(shape, np.float32), _scratch(shape, np.bool_)
+        self._ends = ends
+        self._todo = np.ones(len(ends), dtype=np.bool_)
+        self._left = len(ends)
 
-    def put(self, record: int, decoded: _Decoded) -> _Decoded:
-        views = self._views(record)
-        for view, array in zip(views, decoded, strict=True):
-            view[:] = array
-        self._ready[record] = True
-        return views
+    def need(
+        self,
+        first_rows: NDArray[np.int64],
+        count: int,
+        decode: Callable[[int], _Rows],
+    ) -> None:
+        """Decode what is not yet there of `count` rows from each of `first_rows`."""
+        if not self._left or not count:
+            return
+        first = np.searchsorted(self._ends, first_rows, side="right")
+        last = np.searchsorted(self._ends, first_rows + count - 1, side="right")
+        for begin, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
+            for record in (np.flatnonzero(self._todo[begin:end]) + begin).tolist():
+                start = int(self._ends[record - 1]) if record else 0
+                for kept, array in zip(self.rows, decode(record), strict=True):
+                    kept[start : self._ends[record]] = array
+                self._todo[record] = False
+                self._left -= 1
 
-    def _views(self, record: int) -> _Decoded:
-        begin = self._ends[record - 1] if record else 0
-        part = slice(begin, self._ends[record])
-        return self._values[part], self._observed[part]
+
+def _scratch(shape: tuple[int, int], dtype: type[np.generic]) -> NDArray[Any]:
+    with tempfile.TemporaryFile(prefix="echoanom-") as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 class IndexedReader:
@@ -128,15 +134,15 @@ class IndexedReader:
         self._first_record = np.cumsum([0] + [shard.records.own for shard in shards])
         self._maps: dict[int, memoryview] = {}
         self._lock = threading.Lock()
-        columns = len(dataset.columns)
-        decoded_bytes = dataset.rows * columns * 5
-        self._store: _Store = (
-            _Scratch(self._rows.tolist(), columns)
-            if random and decoded_bytes > memory_bytes
-            else _Memory(memory_bytes)
+        fits = dataset.rows * len(dataset.columns) * 5 <= memory_bytes
+        self._recent = _Recent(memory_bytes)
+        self._whole = (
+            _Whole(self._ends, len(dataset.columns), in_memory=fits)
+            if dataset.rows and (fits or random)
+            else None
         )
 
-    def rows(self, first_row: int, rows: int) -> _Decoded:
+    def rows(self, first_row: int, rows: int) -> _Rows:
         """Read consecutive rows of the dataset.
 
         Parameters
@@ -160,11 +166,10 @@ class IndexedReader:
         CorruptionError
             If stored bytes are not what the manifest says.
         """
-        columns = len(self._dataset.columns)
-        values = np.empty((rows, columns), dtype=np.float32)
-        observed = np.empty((rows, columns), dtype=np.bool_)
-        self._copy(first_row, values, observed)
-        return values, observed
+        values = np.empty((1, rows, len(self._dataset.columns)), dtype=np.float32)
+        observed = np.empty(values.shape, dtype=np.bool_)
+        self.gather(np.array([first_row], dtype=np.int64), values, observed)
+        return values[0], observed[0]
 
     def gather(
         self,
@@ -190,8 +195,24 @@ class IndexedReader:
         CorruptionError
             If stored bytes are not what the manifest says.
         """
-        for i, first_row in enumerate(first_rows.tolist()):
-            self._copy(first_row, values[i], None if observed is None else observed[i])
+        size = values.shape[1]
+        if len(first_rows):
+            begin, end = int(first_rows.min()), int(first_rows.max()) + size
+            if begin < 0 or end > self._dataset.rows:
+                raise WindowError(
+                    f"rows must lie in [0, {self._dataset.rows}), got {begin} to {end}"
+                )
+        if self._whole is None:
+            for i, first in enumerate(first_rows.tolist()):
+                self._copy(first, values[i], None if observed is None else observed[i])
+            return
+        with self._lock:
+            self._whole.need(first_rows, size, self._decode)
+        stored, seen = self._whole.rows
+        for i, first in enumerate(first_rows.tolist()):
+            values[i] = stored[first : first + size]
+            if observed is not None:
+                observed[i] = seen[first : first + size]
 
     def _copy(
         self,
@@ -199,15 +220,11 @@ class IndexedReader:
         values: NDArray[np.float32],
         observed: NDArray[np.bool_] | None,
     ) -> None:
-        end = first_row + len(values)
-        if first_row < 0 or end > self._dataset.rows:
-            raise WindowError(
-                f"rows must lie in [0, {self._dataset.rows}), got {first_row} to {end}"
-            )
         record = int(np.searchsorted(self._ends, first_row, side="right"))
         done = 0
         while done < len(values):
-            stored, seen = self._decoded(record)
+            with self._lock:
+                stored, seen = self._recent.get(record, self._decode)
             begin = first_row + done - int(self._ends[record] - self._rows[record])
             count = min(len(stored) - begin, len(values) - done)
             values[done : done + count] = stored[begin : begin + count]
@@ -216,14 +233,7 @@ class IndexedReader:
             done += count
             record += 1
 
-    def _decoded(self, record: int) -> _Decoded:
-        with self._lock:
-            decoded = self._store.get(record)
-            if decoded is None:
-                decoded = self._store.put(record, self._decode(record))
-            return decoded
-
-    def _decode(self, record: int) -> _Decoded:
+    def _decode(self, record: int) -> _Rows:
         shard = int(self._shard_of[record])
         within = record - int(self._first_record[shard])
         block = read_block(self._dataset, shard, within, self._map(shard))

@@ -7,6 +7,7 @@ buffer, any number of workers can share it, and a position is all that a resume 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from echoanom.options import WindowOptions
 Interval = tuple[int, int]
 """A half-open stretch of time: start and end [s since 1970-01-01 UTC]."""
 
+_BATCHES_AT_ONCE = 64
 _ROUNDS = 4
 
 
@@ -115,6 +117,8 @@ class WindowIndex:
         self._first_row = runs.first_row[kept]
         self._ends = np.cumsum(counts[kept])
         self._begins = self._ends - counts[kept]
+        # Computing 64 batches takes little longer than computing one.
+        self._group = functools.lru_cache(maxsize=8)(self._several_batches)
         if not len(self._ends):
             longest = int(runs.rows.max(initial=0))
             raise WindowError(
@@ -165,8 +169,13 @@ class WindowIndex:
             smaller batch.
         """
         epoch, batch = divmod(position, self.batches)
-        begin = batch * self.options.batch_size
-        end = min(begin + self.options.batch_size, len(self))
+        group, within = divmod(batch, _BATCHES_AT_ONCE)
+        begin = within * self.options.batch_size
+        return self._group(epoch, group)[begin : begin + self.options.batch_size]
+
+    def _several_batches(self, epoch: int, group: int) -> NDArray[np.int64]:
+        windows = _BATCHES_AT_ONCE * self.options.batch_size
+        begin, end = group * windows, min((group + 1) * windows, len(self))
         numbers = np.arange(begin, end, dtype=np.int64)
         if self.options.shuffle:
             numbers = permute(numbers, len(self), self.options.seed, epoch)
