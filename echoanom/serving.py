@@ -1,0 +1,151 @@
+"""A trained network as a TensorFlow SavedModel that takes and returns raw units.
+
+Normalisation and the filling of missing cells are part of the graph, so whoever serves
+it needs neither this package nor a copy of its statistics.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import keras
+import tensorflow as tf
+
+from echoanom.autoencoder import cell_errors, mean_over_observed
+from echoanom.errors import OptionError
+from echoanom.normalization import Normalization
+
+_CHUNK_CELLS = 1 << 22
+
+
+class Serving(tf.Module):  # type: ignore[misc]
+    """A network between raw values and raw values, to be saved as a SavedModel.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network; float32 (B, T, C), normalised, to the same.
+    normalization : Normalization
+        Of the C columns.
+
+    Raises
+    ------
+    OptionError
+        If Keras does not run on TensorFlow.
+    """
+
+    def __init__(self, model: keras.Model, normalization: Normalization) -> None:
+        super().__init__(name="echoanom")
+        require_tensorflow()
+        _, self._size, self._columns = model.input_shape
+        self._model = functools.partial(model, training=False)
+        # Layers are not tracked: the SavedModel holds variables and graphs alone.
+        self.weights = [variable.value for variable in model.weights]
+        self._offset = tf.constant(normalization.offset)
+        self._scale = tf.constant(normalization.scale)
+        self._fill = tf.constant(normalization.fill)
+        self.windows = tf.function(
+            self._windows,
+            input_signature=[
+                tf.TensorSpec((None, self._size, self._columns), tf.float32, "values")
+            ],
+        )
+        self.rows = tf.function(
+            self._rows,
+            input_signature=[
+                tf.TensorSpec((None, self._columns), tf.float32, "values")
+            ],
+        )
+
+    def _normalise(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        observed = tf.math.is_finite(values)
+        normalised = (values - self._offset) / self._scale
+        return tf.where(observed, normalised, self._fill), observed
+
+    def _errors(
+        self, values: tf.Tensor, observed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        reconstruction = self._model(values)
+        errors = cell_errors(values, observed, reconstruction)
+        return reconstruction, mean_over_observed(errors, observed, axis=(1, 2))
+
+    def _windows(self, values: tf.Tensor) -> dict[str, tf.Tensor]:
+        reconstruction, error = self._errors(*self._normalise(values))
+        return {
+            "reconstruction": reconstruction * self._scale + self._offset,
+            "error": error,
+        }
+
+    def _rows(self, values: tf.Tensor) -> dict[str, tf.Tensor]:
+        # With at least one window there is always something to stack.
+        given = tf.shape(values)[0]
+        short = tf.maximum(self._size - given, 0)
+        rows, observed = self._normalise(tf.pad(values, [[0, short], [0, 0]]))
+        count = tf.shape(rows)[0] - self._size + 1
+        # Framed a chunk of windows at a time: all windows at once would take T times
+        # the memory of the rows.
+        chunk = max(1, _CHUNK_CELLS // (self._size * self._columns))
+        chunk = tf.minimum(chunk, count)
+        chunks = (count + chunk - 1) // chunk
+        frame = tf.range(chunk)[:, tf.newaxis] + tf.range(self._size)
+
+        def score_chunk(i: tf.Tensor) -> tf.Tensor:
+            # The last chunk begins early enough to be as long as the others.
+            window = tf.minimum(i * chunk, count - chunk) + frame
+            return self._errors(tf.gather(rows, window), tf.gather(observed, window))[1]
+
+        errors = tf.map_fn(
+            score_chunk,
+            tf.range(chunks),
+            fn_output_signature=tf.TensorSpec((None,), tf.float32),
+            parallel_iterations=1,
+        )
+        repeated = chunks * chunk - count
+        error = tf.concat(
+            [tf.reshape(errors[:-1], [-1]), errors[-1, repeated:]], axis=0
+        )
+        return {"error": error[: tf.maximum(given - self._size + 1, 0)]}
+
+
+def require_tensorflow() -> None:
+    """Check that Keras runs on TensorFlow.
+
+    Raises
+    ------
+    OptionError
+        If it runs on another backend.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise OptionError(
+            "Keras must run on TensorFlow, but its backend is"
+            f" {keras.backend.backend()}; set KERAS_BACKEND=tensorflow"
+        )
+
+
+def export(model: keras.Model, normalization: Normalization, folder: str) -> None:
+    """Write a SavedModel with the signatures ``windows`` and ``rows``.
+
+    ``windows`` takes ``values``, float32 (B, T, C), and returns their
+    ``reconstruction`` in the same units and the ``error`` of each window (B,).
+    ``rows`` takes consecutive rows as ``values``, float32 (N, C), and returns the
+    ``error`` of the window that starts at each, (N − T + 1,), none if N < T. A cell
+    that is not finite is missing: it counts for no error.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network.
+    normalization : Normalization
+        Of its columns.
+    folder : str
+        A local folder.
+    """
+    serving = Serving(model, normalization)
+    tf.saved_model.save(
+        serving,
+        folder,
+        signatures={
+            "windows": serving.windows.get_concrete_function(),
+            "rows": serving.rows.get_concrete_function(),
+        },
+    )
