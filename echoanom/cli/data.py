@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from echoanom.cli import texts
+from echoanom.cli import dataset_text
 from echoanom.cli.console import print_json, print_lines, progress_bar
 from echoanom.cli.parameters import (
     Flag,
@@ -110,7 +110,7 @@ def convert(
     if as_json:
         print_json(report.as_json())
     else:
-        print_lines(texts.conversion_lines(report.as_json()))
+        print_lines(dataset_text.conversion_lines(report.as_json()))
 
 
 @command
@@ -134,7 +134,7 @@ def inspect(dataset: str, columns: bool, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_lines(texts.inspection_lines(found, columns))
+        print_lines(dataset_text.inspection_lines(found, columns))
 
 
 @command
@@ -158,5 +158,5 @@ def verify(dataset: str, as_json: bool) -> None:
     if as_json:
         print_json(outcome)
     else:
-        print_lines(texts.verification_lines(dataset, outcome))
+        print_lines(dataset_text.verification_lines(dataset, outcome))
     found.check()

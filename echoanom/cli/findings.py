@@ -1,1 +1,180 @@
 """Commands that find and show what is unusual: detect, report, evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from echoanom.cli import result_text
+from echoanom.cli.console import print_json, print_lines
+from echoanom.cli.parameters import (
+    Decorator,
+    Flag,
+    command,
+    json_option,
+    options_object,
+)
+from echoanom.options import EventOptions
+
+if TYPE_CHECKING:
+    from echoanom.events import Event
+
+event_options: Decorator[Any] = options_object(
+    EventOptions,
+    "options",
+    threshold=Flag(
+        "--threshold",
+        "Scores above it are unusual: mean+<k>std, quantile:<q>, mad:<k>, pot:<p> (peaks"
+        " over threshold, probability p a row), or a number. Computed from the scores of"
+        " the days held back in training.",
+        metavar="RULE",
+    ),
+    merge_gap_min=Flag(
+        "--merge-gap", "Events closer than this are one [min].", metavar="MIN"
+    ),
+    min_duration_min=Flag(
+        "--min-duration", "Shorter events are dropped [min].", metavar="MIN"
+    ),
+    top_columns=Flag("--top-columns", "Columns to name for each event.", metavar="N"),
+)
+
+
+@command
+@click.argument("scores")
+@click.option(
+    "--out", required=True, metavar="CSV", help="Where the table of events goes."
+)
+@event_options
+@json_option
+def detect(scores: str, out: str, options: EventOptions, as_json: bool) -> None:
+    """Find events: stretches of rows that score high.
+
+    SCORES is a table made by `echoanom score`, or any CSV with timestamp and score. The
+    events are ranked by their highest score; each names the columns and sensors that
+    brought it about.
+
+    \b
+    Example:
+      echoanom detect scores.csv --out events.csv --threshold quantile:0.999
+    """
+    from echoanom.events import detect as run
+    from echoanom.events import write_events
+    from echoanom.scores import read_scores
+
+    table = read_scores(scores)
+    threshold = table.threshold(options.threshold)
+    events = run(table, options, threshold.value)
+    write_events(out, events)
+    if as_json:
+        print_json(
+            {
+                "events": [event_json(event) for event in events],
+                "threshold": dataclasses.asdict(threshold),
+            }
+        )
+    else:
+        print_lines(
+            result_text.event_lines(
+                out, [event_json(event) for event in events], threshold
+            )
+        )
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """Return an event as plain JSON values.
+
+    Parameters
+    ----------
+    event : Event
+        The event.
+
+    Returns
+    -------
+    dict
+        The names of events.csv; shares are objects of label and share.
+    """
+    from echoanom.stamps import format_stamp
+
+    return {
+        "event": event.rank,
+        "start": format_stamp(event.start),
+        "end": format_stamp(event.end),
+        "peak": format_stamp(event.peak),
+        "duration_min": event.duration_min,
+        "mean_score": event.mean_score,
+        "peak_score": event.peak_score,
+        "top_columns": dict(event.top_columns),
+        "top_sensors": dict(event.top_sensors),
+    }
+
+
+@command
+@click.argument("scores")
+@click.argument("labels")
+@click.option(
+    "--events",
+    "events_path",
+    metavar="CSV",
+    help="Events to hold against the labels. Left out: found with the options below.",
+)
+@event_options
+@json_option
+def evaluate(
+    scores: str,
+    labels: str,
+    events_path: str | None,
+    options: EventOptions,
+    as_json: bool,
+) -> None:
+    """Hold scores against labels: do they find what is known?
+
+    LABELS is a CSV with start, end (the first moment after) and optionally sensor and
+    kind. Measures by row do not depend on a threshold, those by event do.
+
+    \b
+    Example:
+      echoanom evaluate scores.csv labels.csv --json
+    """
+    from echoanom.evaluation import evaluate as run
+    from echoanom.events import read_events
+    from echoanom.labels import read_labels
+    from echoanom.scores import read_scores
+
+    table = read_scores(scores)
+    if events_path is None:
+        threshold = table.threshold(options.threshold).value
+        found = run(table, read_labels(labels), threshold=threshold, options=options)
+    else:
+        found = run(table, read_labels(labels), events=read_events(events_path))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_lines(result_text.evaluation_lines(found.as_json()))
+
+
+@command
+@click.argument("dataset")
+@click.option(
+    "--model", required=True, metavar="DIR", help="Folder of the trained model."
+)
+@click.option("--scores", required=True, metavar="CSV", help="Table of scores.")
+@click.option("--events", required=True, metavar="CSV", help="Table of events.")
+@click.option("--out", required=True, metavar="HTML", help="Where the page goes.")
+@json_option
+def report(
+    dataset: str, model: str, scores: str, events: str, out: str, as_json: bool
+) -> None:
+    """Draw data, scores and events on a page.
+
+    The page is one HTML file that opens without a network: the bins of the sensors over
+    time with the score and the events, the table of events, and for the first of them
+    the data beside what the model made of them.
+
+    \b
+    Example:
+      echoanom report dataset --model model --scores scores.csv \\
+          --events events.csv --out report.html
+    """
+    quiet_tensorflow()

@@ -1,1 +1,267 @@
 """Commands that train and use a model: train, score."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from echoanom.cli import result_text
+from echoanom.cli.console import (
+    print_json,
+    print_lines,
+    progress_bar,
+    quiet_tensorflow,
+)
+from echoanom.cli.parameters import (
+    Decorator,
+    Flag,
+    UtcTime,
+    command,
+    json_option,
+    options_object,
+)
+from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+
+Intervals = list[tuple[int, int]]
+
+_ALWAYS = 2**62
+
+
+def interval_options(verb: str) -> Decorator[Any]:
+    """Give a command ``--from``, ``--to`` and ``--exclude``.
+
+    Parameters
+    ----------
+    verb : str
+        What is done with the rows, for the help.
+
+    Returns
+    -------
+    decorator
+        Adds the parameters `begin`, `end` and `exclude`, which `intervals` takes.
+    """
+    options = (
+        click.option(
+            "--from",
+            "begin",
+            type=UtcTime(),
+            metavar="TIME",
+            help=f"{verb} rows at this time (UTC) or later.",
+        ),
+        click.option(
+            "--to",
+            "end",
+            type=UtcTime(),
+            metavar="TIME",
+            help=f"{verb} rows before this time (UTC).",
+        ),
+        click.option(
+            "--exclude",
+            metavar="CSV",
+            help="Leave out rows in these intervals: a table of start and end, such as"
+            " labels.csv.",
+        ),
+    )
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def intervals(
+    begin: int | None, end: int | None, exclude: str | None
+) -> tuple[Intervals | None, Intervals]:
+    """Turn ``--from``, ``--to`` and ``--exclude`` into intervals.
+
+    Parameters
+    ----------
+    begin, end : int, optional
+        First moment to take, and the first not to [s since 1970 UTC].
+    exclude : str, optional
+        Table of intervals, as path or URL.
+
+    Returns
+    -------
+    include : list of (int, int) or None
+        None takes everything.
+    exclude : list of (int, int)
+        What is left out.
+    """
+    from echoanom.labels import read_labels
+
+    include: Intervals | None = None
+    if begin is not None or end is not None:
+        first = -_ALWAYS if begin is None else begin
+        stop = _ALWAYS if end is None else end
+        if first >= stop:
+            raise click.UsageError("--to must be later than --from")
+        include = [(first, stop)]
+    labels = read_labels(exclude) if exclude else ()
+    return include, [(label.start, label.end) for label in labels]
+
+
+@command
+@click.argument("dataset")
+@click.option(
+    "--model", required=True, metavar="DIR", help="Folder that gets the trained model."
+)
+@options_object(
+    WindowOptions,
+    "window",
+    size=Flag("--window", "Rows in a window.", metavar="ROWS"),
+    batch_size=Flag("--batch-size", "Windows in a batch."),
+    seed=Flag("--seed", "Seed of the windows' order and of the first weights."),
+)
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    show_default="the window's length",
+    help="Rows from the start of one window to that of the next.",
+)
+@options_object(
+    TrainOptions,
+    "training",
+    epochs=Flag("--epochs", "Most epochs to train."),
+    learning_rate=Flag("--learning-rate", "Step size of the optimizer, Adam."),
+    normalization=Flag(
+        "--normalization",
+        "How columns are scaled, from statistics of the training days alone: to [0, 1]"
+        " over their range, to mean 0 and deviation 1, or to [0, 1] over the middle"
+        " 99 %.",
+    ),
+    validation=Flag(
+        "--validation",
+        "Share of the days held back at the end, for early stopping and the threshold.",
+    ),
+    patience=Flag(
+        "--patience",
+        "Epochs without a better validation loss before training stops; 0: never.",
+    ),
+    calibration_stride=Flag(
+        "--calibration-stride",
+        "Stride at which the held-back days are scored for the threshold.",
+        metavar="ROWS",
+    ),
+)
+@options_object(
+    ModelOptions,
+    "network",
+    filters=Flag(
+        "--filters", "Filters of each encoder level; the decoder mirrors them."
+    ),
+    kernel=Flag("--kernel", "Height and width of every convolution [cells]."),
+    dropout=Flag("--dropout", "Share of bottleneck cells dropped while training."),
+    output=Flag(
+        "--output", "Activation of the last layer; sigmoid fits data in [0, 1]."
+    ),
+)
+@interval_options("Learn from")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on where an interrupted training of this model stopped.",
+)
+@json_option
+def train(
+    dataset: str,
+    model: str,
+    window: WindowOptions,
+    stride: int | None,
+    training: TrainOptions,
+    network: ModelOptions,
+    begin: int | None,
+    end: int | None,
+    exclude: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train an autoencoder on what is usual in a dataset.
+
+    DIR gets the model with its normalisation, the calibration of the threshold, the
+    history of the loss, logs for TensorBoard and a SavedModel for serving.
+
+    \b
+    Example:
+      echoanom train dataset --model model --window 64 --epochs 20
+    """
+    quiet_tensorflow()
+    from echoanom.dataset import open_dataset
+    from echoanom.labels import read_labels
+    from echoanom.training import train as run
+
+    window = dataclasses.replace(window, stride=stride or window.size, shuffle=True)
+
+
+@command
+@click.argument("dataset")
+@click.option(
+    "--model", required=True, metavar="DIR", help="Folder of the trained model."
+)
+@click.option("--out", required=True, metavar="CSV", help="Where the scores go.")
+@click.option(
+    "--stride",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="ROWS",
+    help="Rows from the start of one window to that of the next.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    show_default="by memory",
+    help="Windows that are scored at once.",
+)
+@interval_options("Score")
+@json_option
+def score(
+    dataset: str,
+    model: str,
+    out: str,
+    stride: int,
+    batch_size: int | None,
+    begin: int | None,
+    end: int | None,
+    exclude: str | None,
+    as_json: bool,
+) -> None:
+    """Score every row of a dataset by how unusual it is.
+
+    The score of a row is the mean error of the model over the windows that cover it.
+    Beside the CSV come the columns' shares of the error (.columns.npy) and what the
+    scores are made from (.json).
+
+    \b
+    Example:
+      echoanom score dataset --model model --out scores.csv
+    """
+    include, left_out = intervals(begin, end, exclude)
+    quiet_tensorflow()
+    from echoanom.artifact import load_artifact
+    from echoanom.dataset import open_dataset
+    from echoanom.scores import write_scores
+    from echoanom.scoring import score as run
+
+    with progress_bar() as progress:
+        table = run(
+            open_dataset(dataset),
+            load_artifact(model),
+            stride=stride,
+            batch_size=batch_size,
+            include=include,
+            exclude=left_out,
+            progress=progress,
+        )
+    write_scores(out, table)
+    summary = result_text.score_summary(out, table)
+    if as_json:
+        print_json(summary)
+    else:
+        print_lines(result_text.score_lines(summary))

@@ -14,7 +14,7 @@ from echoanom.cli.parameters import (
     options_object,
     workers_option,
 )
-from echoanom.cli.texts import count
+from echoanom.cli.wording import count
 from echoanom.simulation.settings import SimulationOptions
 
 

@@ -1,94 +1,11 @@
-"""What a command found, as lines for a person."""
+"""What a command found out about a dataset, as lines for a person."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-
-def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align a table: the first column to the left, the others to the right.
-
-    Parameters
-    ----------
-    header : sequence of str
-        Names of the columns.
-    rows : sequence of sequence of str
-        The cells.
-
-    Returns
-    -------
-    list of str
-        The header and a line a row.
-    """
-    table = [list(header), *[list(row) for row in rows]]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    return [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in table
-    ]
-
-
-def count(number: int, what: str, several: str = "") -> str:
-    """Say how many there are.
-
-    Parameters
-    ----------
-    number : int
-        How many.
-    what : str
-        Of what, in the singular.
-    several : str
-        The plural, if it is not one with ``s``.
-
-    Returns
-    -------
-    str
-        E.g. ``1 row`` or ``1,440 rows``.
-    """
-    return f"{number:,} {what if number == 1 else several or what + 's'}"
-
-
-def percent(share: float) -> str:
-    """Write a share.
-
-    Parameters
-    ----------
-    share : float
-        From 0 to 1.
-
-    Returns
-    -------
-    str
-        In percent, with one decimal.
-    """
-    return f"{100 * share:.1f} %"
-
-
-def size(number: int) -> str:
-    """Write a number of bytes.
-
-    Parameters
-    ----------
-    number : int
-        Bytes.
-
-    Returns
-    -------
-    str
-        In the largest unit that it holds at least one of.
-    """
-    value = float(number)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.4g} {unit}"
-        value /= 1024
-    return f"{value:,.4g} GiB"
+from echoanom.cli.wording import count, percent, size, table_lines
 
 
 def coverage_lines(coverage: Mapping[str, Any], *, days: bool) -> list[str]:
@@ -226,6 +143,7 @@ def inspection_lines(found: Mapping[str, Any], columns: bool) -> list[str]:
                     + [_figure(c.get(k)) for k in ("minimum", "mean", "maximum", "std")]
                     for c in found["columns"]
                 ],
+                left=["unit"],
             ),
         ]
     return lines

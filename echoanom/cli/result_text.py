@@ -1,0 +1,166 @@
+"""What training, scoring and detection came to, as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from echoanom.cli.wording import count, percent, table_lines
+
+if TYPE_CHECKING:
+    from echoanom.scores import ScoreTable
+    from echoanom.thresholds import Threshold
+
+_SOURCES = {
+    "calibration": "of the days held back in training",
+    "scores": "of these very scores, as no calibration came with them",
+    "number": "as given",
+}
+
+
+def event_lines(
+    path: str, events: Sequence[Mapping[str, Any]], threshold: Threshold
+) -> list[str]:
+    """List events.
+
+    Parameters
+    ----------
+    path : str
+        Where they were written.
+    events : sequence of mapping
+        The events, as plain JSON values.
+    threshold : Threshold
+        What they were found with.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    rule = "" if threshold.source == "number" else f"{threshold.rule} "
+    lines = [
+        f"{path}: {count(len(events), 'event')} above {threshold.value:.4g}"
+        f" ({rule}{_SOURCES[threshold.source]})"
+    ]
+    if events:
+        lines += [
+            "",
+            *table_lines(
+                ["event", "start", "end", "minutes", "peak score", "where"],
+                [
+                    [str(e["event"]), e["start"], e["end"]]
+                    + [f"{e['duration_min']:g}", f"{e['peak_score']:.4g}"]
+                    + [", ".join(f"{c} {percent(s)}" for c, s in _top(e))]
+                    for e in events
+                ],
+                left=["where"],
+            ),
+        ]
+    return lines
+
+
+def _top(event: Mapping[str, Any]) -> list[tuple[str, float]]:
+    return list(event["top_columns"].items())
+
+
+def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
+    """Tell how well scores agree with labels.
+
+    Parameters
+    ----------
+    found : mapping
+        As `Evaluation.as_json` returns it.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    share = found["labelled_rows"] / found["rows"]
+    lines = [
+        f"{count(found['rows'], 'row')}, {percent(share)} of them labelled;"
+        f" {count(found['labels'], 'label')} with scores,"
+        f" {found['labels_outside']:,} without",
+        f"average precision {found['average_precision']:.3f}"
+        f" (random: {share:.3f}), ROC AUC {found['roc_auc']:.3f} (random: 0.5)",
+    ]
+    events = found["by_event"]
+    if events:
+        lines += [
+            f"{count(events['events'], 'event')}, {events['true_events']:,} on a label;"
+            f" {events['found_labels']:,} of {count(events['labels'], 'label')} found;"
+            f" {events['false_alarms_per_day']:.3g} false alarms a day;"
+            f" {percent(events['alarm_share'])} of the rows in events",
+            "",
+            *table_lines(
+                ["kind", "labels", "found"],
+                [
+                    [kind or "(none)", f"{k['labels']:,}", f"{k['found']:,}"]
+                    for kind, k in events["kinds"].items()
+                ],
+            ),
+        ]
+    return lines
+
+
+def score_summary(path: str, table: ScoreTable) -> dict[str, Any]:
+    """Sum up a table of scores.
+
+    Parameters
+    ----------
+    path : str
+        Where it was written.
+    table : ScoreTable
+        The scores.
+
+    Returns
+    -------
+    dict
+        Plain JSON values.
+    """
+    import numpy as np
+
+    from echoanom.stamps import format_stamp
+
+    scored = table.score[~np.isnan(table.score)]
+    empty = not len(scored)
+    return {
+        "scores": path,
+        "rows": len(table.times),
+        "scored_rows": len(scored),
+        "start": format_stamp(int(table.times[0])) if len(table.times) else None,
+        "end": (
+            format_stamp(int(table.times[-1]) + table.period_s)
+            if len(table.times)
+            else None
+        ),
+        "mean": None if empty else float(scored.mean()),
+        "median": None if empty else float(np.median(scored)),
+        "maximum": None if empty else float(scored.max()),
+        **table.provenance,
+    }
+
+
+def score_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Tell what was scored.
+
+    Parameters
+    ----------
+    summary : mapping
+        As `score_summary` returns it.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    lines = [
+        f"{summary['scores']}: {count(summary['rows'], 'row')}"
+        f" from {summary['start']} to {summary['end']}"
+    ]
+    if summary["scored_rows"]:
+        lines.append(
+            f"score: median {summary['median']:.4g}, mean {summary['mean']:.4g},"
+            f" maximum {summary['maximum']:.4g}"
+        )
+    return lines
