@@ -9,11 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from echoanom.simulation.randomness import stream
-from echoanom.simulation.settings import (
-    MAX_ANOMALIES_PER_DAY,
-    SENSORS,
-    SimulationOptions,
-)
+from echoanom.simulation.settings import SENSORS, SimulationOptions
 from echoanom.simulation.site import DAY_MIN
 
 # Sensors that a kind shows in. Drop-outs and stuck values befall any one sensor.
@@ -230,13 +226,13 @@ def _kinds_of_day(options: SimulationOptions, day: int) -> list[str]:
         kind for kind, seen in KINDS.items() if set(seen) & set(options.sensors)
     ]
     if options.anomalies is None:
-        # Kinds are dealt like cards over a few days, so that a fortnight sees them all;
-        # the days of a deal are fixed by the calendar, not by the simulation's start.
-        deal = day // len(KINDS)
-        earlier = range(deal * len(KINDS), day)
-        dealt = sum(_count_of_day(options.seed, d) for d in earlier)
-        count = _count_of_day(options.seed, day)
-        return _deck(options.seed, deal, possible, dealt + count)[dealt:]
+        # Over as many days as there are kinds, each kind comes once, so that a fortnight
+        # sees them all; the calendar sets these days, not the simulation's start.
+        deal, position = divmod(day, len(KINDS))
+        kinds = _deck(options.seed, deal, possible, len(KINDS))
+        draw = stream(options.seed, "anomaly days", deal)
+        days = draw.integers(len(KINDS), size=len(KINDS))
+        return [kind for kind, at in zip(kinds, days, strict=True) if at == position]
     index = day - options.first_day
     if not 0 <= index < options.days:
         return []
@@ -246,11 +242,6 @@ def _kinds_of_day(options: SimulationOptions, day: int) -> list[str]:
     dealt = max(numbers, default=-1) + 1
     order = _deck(options.seed, options.first_day, possible, dealt)
     return [order[n] for n in numbers]
-
-
-def _count_of_day(seed: int, day: int) -> int:
-    drawn = int(stream(seed, "anomaly count", day).poisson(1.0))
-    return min(drawn, MAX_ANOMALIES_PER_DAY)
 
 
 def _deck(seed: int, number: int, kinds: Sequence[str], count: int) -> list[str]:

@@ -15,6 +15,8 @@ from echoanom.simulation.site import DAY_MIN
 
 Series = NDArray[np.float64]
 
+_SURGE_RISE_MIN = 8.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Conditions:
@@ -149,15 +151,17 @@ def _surges(
         if anomaly.kind != "surge":
             continue
         draw = anomaly.stream()
-        height = draw.uniform(0.5, 1.1)
-        speed = draw.uniform(0.30, 0.55)
+        height = draw.uniform(0.6, 1.2)
+        speed = draw.uniform(0.5, 0.8)
         direction = np.deg2rad(draw.uniform(0, 360))
-        passed = (minutes - anomaly.start + 0.5) / anomaly.minutes
+        since = minutes - anomaly.start + 0.5
+        # A surge arrives within minutes and fades slowly.
         pulse = np.where(
-            (passed > 0) & (passed < 1), np.sin(np.pi * np.clip(passed, 0, 1)) ** 2, 0
+            (minutes >= anomaly.start) & (minutes < anomaly.stop),
+            (1 - np.exp(-np.maximum(since, 0) / _SURGE_RISE_MIN))
+            * (1 - since / anomaly.minutes),
+            0,
         )
-        # Steeper than a sine: a surge arrives within minutes and fades.
-        pulse = np.sqrt(pulse)
         level += height * pulse
         east += speed * np.sin(direction) * pulse
         north += speed * np.cos(direction) * pulse

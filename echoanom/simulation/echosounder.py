@@ -25,6 +25,8 @@ References
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,6 @@ from echoanom.simulation.scattering import (
     scatterers,
 )
 from echoanom.simulation.site import (
-    DEPTH_M,
     ECHOSOUNDER_RANGE_M,
     Block,
     Floats,
@@ -156,7 +157,8 @@ def _echogram(conditions: Conditions, ranges: NDArray[np.float64]) -> Floats:
     depth = depths(conditions, ranges)
     sv = scatterers(conditions, ranges, depth)
     for anomaly in conditions.planted("dense_school"):
-        add_school(sv, conditions, ranges, _dense_school(anomaly, conditions))
+        for school in _dense_school(anomaly):
+            add_school(sv, conditions, ranges, school)
     sv += bubbles(conditions, depth)
     for anomaly in conditions.planted("ship_passing"):
         sv += _wake(anomaly, conditions, depth)
@@ -239,18 +241,39 @@ def _add_single_targets(sv: Floats, draw: np.random.Generator, depth: Floats) ->
     sv.flat[cells[in_water]] += louder[in_water]
 
 
-def _dense_school(anomaly: Anomaly, conditions: Conditions) -> School:
-    """Draw a school that is denser, larger and deeper than ordinary ones."""
+def _dense_school(anomaly: Anomaly) -> list[School]:
+    """Draw a school that is denser, larger and deeper than ordinary ones.
+
+    It is packed unevenly: a body as long as the anomaly, and clumps within it.
+    """
     draw = anomaly.stream()
-    return School(
+    depth_m, half_m = draw.uniform(135, 225), draw.uniform(5, 12)
+    body_db = draw.uniform(-50, -45)
+    # Schools are drawn out to 1.3 of their half length; that is to fit as well.
+    longest = anomaly.minutes / 2 / 1.3
+    body = School(
         middle=anomaly.start + anomaly.minutes / 2,
-        # A school is drawn out to 1.3 of its half length; most lies within 1.
-        half_min=anomaly.minutes / 2,
-        depth_m=float(draw.uniform(135, 225)),
-        half_m=float(draw.uniform(5, 12)),
+        half_min=longest,
+        depth_m=float(depth_m),
+        half_m=float(half_m),
         slope=float(draw.normal(0, 0.1)),
-        sv_db=float(draw.uniform(-48, -41)),
+        sv_db=float(body_db),
     )
+    clumps = []
+    for _ in range(int(draw.integers(6, 12))):
+        half_min = draw.uniform(0.1, 0.35) * longest
+        room = anomaly.minutes / 2 - 1.3 * half_min
+        clumps.append(
+            dataclasses.replace(
+                body,
+                middle=float(body.middle + draw.uniform(-0.8, 0.8) * room),
+                half_min=float(half_min),
+                depth_m=float(depth_m + draw.uniform(-0.6, 0.6) * half_m),
+                half_m=float(draw.uniform(0.15, 0.5) * half_m),
+                sv_db=float(body_db + draw.uniform(2, 8)),
+            )
+        )
+    return [body, *clumps]
 
 
 def _wake(anomaly: Anomaly, conditions: Conditions, depth: Floats) -> Floats:
@@ -276,7 +299,7 @@ def _add_interference(
     draw = anomaly.stream()
     rows = anomaly.rows(conditions.day)
     since = conditions.minutes[rows] - anomaly.start
-    lines = int(draw.integers(3, 7))
+    lines = int(draw.integers(4, 9))
     drift = draw.choice((-1, 1)) * draw.uniform(0.4, 2.5)
     first = draw.uniform(0, ECHOSOUNDER_RANGE_M) + np.arange(lines) * (
         ECHOSOUNDER_RANGE_M / lines
@@ -287,19 +310,3 @@ def _add_interference(
     for line in range(lines):
         cells = np.abs(ranges - at[:, line, None]) <= width
         sv[rows] += cells * strength
-
-
-def surface_range(conditions: Conditions) -> NDArray[np.float64]:
-    """Compute the range at which the surface is seen.
-
-    Parameters
-    ----------
-    conditions : Conditions
-        The day.
-
-    Returns
-    -------
-    ndarray of float64, shape (1440,)
-        Range from the transducer [m].
-    """
-    return np.asarray(DEPTH_M + conditions.level)

@@ -166,7 +166,7 @@ def _spline(knots: Floats, positions: NDArray[np.float64]) -> Floats:
         (-3 * f**3 + 3 * f**2 + 3 * f + 1) / 6,
         f**3 / 6,
     )
-    result: Floats = weights[0] * knots[below]
+    result = np.asarray(weights[0] * knots[below], dtype=np.float32)
     for shift in (1, 2, 3):
         result += weights[shift] * knots[below + shift]
     return result

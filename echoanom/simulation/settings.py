@@ -32,8 +32,8 @@ class SimulationOptions(Options):
         Seed of everything random.
     anomalies : int, optional
         How many anomalies to plant, spread evenly over the days and the kinds.
-        None plants one a day on average, drawn for each day on its own, so that a
-        longer simulation starts with the same days.
+        None plants one a day on average, whatever the simulation's length, so that a
+        longer one starts with the same days.
     sensors : tuple of str
         Sensors to simulate.
     gap_rate : float
