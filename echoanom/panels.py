@@ -1,0 +1,153 @@
+"""Which columns are drawn together, and along which axis.
+
+A panel is one quantity of one sensor: Sv over range, spectral level over frequency,
+or a temperature alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from echoanom.columns import Column, Kind
+from echoanom.errors import OptionError
+
+Along = Literal["range", "frequency", "nothing"]
+Looking = Literal["up", "down"]
+
+LEAST_BINS = 4
+"""Panels with fewer columns are drawn as lines, not as an image."""
+
+_COORDINATE = re.compile(r"_?\d+(?:\.\d+)?\s?(?:m|k?hz)$", re.IGNORECASE)
+_UNITS = {"degC": "°C", "degree": "°", "count": "counts"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mounting:
+    """How an instrument that measures along a range is mounted.
+
+    Attributes
+    ----------
+    looking : {'up', 'down'}
+        Where its range increases to.
+    depth_m : float, optional
+        Depth of the instrument below the surface [m]. Without it a range is not a
+        depth, and is not drawn as one.
+    """
+
+    looking: Looking = "up"
+    depth_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.looking not in get_args(Looking):
+            raise OptionError(f"looking must be one of up, down, got {self.looking!r}")
+        if self.depth_m is not None and not self.depth_m >= 0:
+            raise OptionError(
+                f"an instrument's depth must be at least 0 m, got {self.depth_m!r}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """One quantity of one sensor.
+
+    Attributes
+    ----------
+    sensor : str
+        The sensor.
+    quantity : str
+        The columns' common name, e.g. ``Sv``.
+    unit : str
+        Their unit, empty if unknown.
+    kind : {'scalar', 'level', 'direction'}
+        Their kind.
+    along : {'range', 'frequency', 'nothing'}
+        What tells the columns apart.
+    positions : tuple of int
+        Their positions in the table, by ascending coordinate.
+    coordinates : tuple of float
+        Range [m] or frequency [Hz] of each; empty along nothing.
+    """
+
+    sensor: str
+    quantity: str
+    unit: str
+    kind: Kind
+    along: Along
+    positions: tuple[int, ...]
+    coordinates: tuple[float, ...] = ()
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it has enough columns to be drawn as an image."""
+        return len(self.coordinates) >= LEAST_BINS
+
+    @property
+    def label(self) -> str:
+        """The quantity with its unit, for axes and colour bars."""
+        name = self.quantity.replace("_", " ")
+        return f"{name} ({_UNITS.get(self.unit, self.unit)})" if self.unit else name
+
+    @property
+    def difference_label(self) -> str:
+        """What a difference of two values is called, with its unit."""
+        # A ratio of two levels has no reference any more.
+        unit = "dB" if self.kind == "level" else _UNITS.get(self.unit, self.unit)
+        return f"Difference ({unit})" if unit else "Difference"
+
+
+def find_panels(columns: Sequence[Column]) -> tuple[Panel, ...]:
+    """Put columns together that are drawn together.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The columns of a table.
+
+    Returns
+    -------
+    tuple of Panel
+        Every column is in one of them; by sensor, in the order of first appearance.
+    """
+    groups: dict[tuple[str, str, str, str, Along], list[int]] = {}
+    for position, column in enumerate(columns):
+        along, quantity = _along(column), _COORDINATE.sub("", column.name)
+        if along == "nothing" or not quantity:
+            quantity = column.name
+        key = column.sensor, quantity, column.unit, column.kind, along
+        groups.setdefault(key, []).append(position)
+    panels = [_panel(columns, positions, key[1]) for key, positions in groups.items()]
+    sensors = list(dict.fromkeys(column.sensor for column in columns))
+    return tuple(sorted(panels, key=lambda panel: sensors.index(panel.sensor)))
+
+
+def _along(column: Column) -> Along:
+    if column.range_m is not None:
+        return "range"
+    return "nothing" if column.frequency_hz is None else "frequency"
+
+
+def _coordinate(column: Column) -> float:
+    value = column.frequency_hz if column.range_m is None else column.range_m
+    return 0.0 if value is None else value
+
+
+def _panel(columns: Sequence[Column], positions: list[int], quantity: str) -> Panel:
+    first = columns[positions[0]]
+    along = _along(first)
+    ordered = sorted(positions, key=lambda position: _coordinate(columns[position]))
+    return Panel(
+        sensor=first.sensor,
+        quantity=quantity,
+        unit=first.unit,
+        kind=first.kind,
+        along=along,
+        positions=tuple(ordered),
+        coordinates=(
+            ()
+            if along == "nothing"
+            else tuple(_coordinate(columns[position]) for position in ordered)
+        ),
+    )

@@ -1,0 +1,445 @@
+"""Drawings: each function takes matplotlib axes, draws on them, and returns them.
+
+Times are UTC. The drawings are made for the settings in `palette.STYLE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.events import Event
+from echoanom.palette import (
+    BLUE,
+    LINES,
+    ORANGE,
+    VERMILION,
+    choose_colours,
+    colour_ends,
+)
+from echoanom.panels import Mounting, Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DAY_S = 86_400
+_EMPTY, _HATCH = "#f1f1f1", "#c9c9c9"
+# A score that spans more than this is drawn on a logarithmic axis.
+_WIDE_SPAN = 30.0
+
+
+def draw_bins(
+    axes: Axes,
+    panel: Panel,
+    edges: NDArray[np.int64],
+    coordinates: Sequence[float] | NDArray[np.float64],
+    values: NDArray[np.floating[Any]],
+    *,
+    mounting: Mounting | None = None,
+    limits: tuple[float, float] | None = None,
+    difference: bool = False,
+    colorbar_axes: Axes | None = None,
+) -> Axes:
+    """Draw a quantity over time and range or frequency: an echogram, a spectrogram.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    panel : Panel
+        What is drawn.
+    edges : ndarray of int64, shape (T + 1,)
+        Starts of the steps and end of the last [s since 1970 UTC].
+    coordinates : array_like of float, shape (C,)
+        Range [m] or frequency [Hz] of the bins, ascending.
+    values : ndarray of float, shape (T, C)
+        What is drawn. Missing cells are left open on a hatched ground.
+    mounting : Mounting, optional
+        How the instrument looks; up, at an unknown depth, if left out.
+    limits : tuple of float, optional
+        Values of the first and last colour. Left out: −80 to −44 dB for Sv, 0 to 360
+        for directions, else the 1 % and 99 % quantiles.
+    difference : bool
+        Whether the values are differences, drawn around 0.
+    colorbar_axes : Axes, optional
+        Where the colour bar goes; beside the axes if left out.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    colours, low, high = choose_colours(panel, values, limits, difference)
+    mesh = axes.pcolormesh(
+        edges / _DAY_S,
+        _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting),
+        np.ma.masked_invalid(values.T),
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        shading="flat",
+        rasterized=True,
+    )
+    mark_missing(axes)
+    _vertical_axis(axes, coordinates, panel, mounting)
+    draw_time_axis(axes, edges)
+    figure = axes.get_figure()
+    assert figure is not None
+    bar = figure.colorbar(
+        mesh,
+        cax=colorbar_axes,
+        ax=axes if colorbar_axes is None else None,
+        label=panel.difference_label if difference else panel.label,
+        extend=colour_ends(values, low, high),
+    )
+    bar.outline.set_linewidth(0.6)
+    if panel.kind == "direction" and not difference:
+        bar.set_ticks([0, 90, 180, 270, 360])
+    return axes
+
+
+def draw_lines(
+    axes: Axes,
+    edges: NDArray[np.int64],
+    series: Mapping[str, NDArray[np.floating[Any]]],
+    label: str,
+    *,
+    kind: str = "scalar",
+) -> Axes:
+    """Draw quantities over time as lines that break where values are missing.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    edges : ndarray of int64, shape (T + 1,)
+        Starts of the steps and end of the last [s since 1970 UTC].
+    series : mapping of str to ndarray of float, shape (T,)
+        Names and values.
+    label : str
+        The quantity with its unit.
+    kind : {'scalar', 'level', 'direction'}
+        Directions are drawn as dots: from 359° to 1° is no way down.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    centres = (edges[:-1] + edges[1:]) / 2 / _DAY_S
+    dots = {"linestyle": "none", "marker": ".", "markersize": 1.5}
+    for position, (name, values) in enumerate(series.items()):
+        style = dots if kind == "direction" else {"linewidth": 0.8}
+        axes.plot(
+            centres,
+            np.ma.masked_invalid(values),
+            color=LINES[position % len(LINES)],
+            label=name,
+            **style,
+        )
+    if kind == "direction":
+        axes.set_ylim(0, 360)
+        axes.set_yticks([0, 90, 180, 270, 360])
+    if len(series) > 1:
+        axes.legend(loc="upper left", ncols=len(series), borderaxespad=0.2)
+    axes.set_ylabel(label)
+    axes.margins(y=0.08)
+    draw_time_axis(axes, edges)
+    return axes
+
+
+def draw_score(
+    axes: Axes,
+    edges: NDArray[np.int64],
+    score: NDArray[np.float64],
+    *,
+    threshold: float | None = None,
+    events: Sequence[Event] = (),
+    label: str = "Score",
+) -> Axes:
+    """Draw the score over time, with its threshold, events shaded and ranked.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    edges : ndarray of int64, shape (T + 1,)
+        Starts of the steps and end of the last [s since 1970 UTC].
+    score : ndarray of float64, shape (T,)
+        The score of each step; NaN leaves a gap.
+    threshold : float, optional
+        Where events begin.
+    events : sequence of Event
+        The events.
+    label : str
+        What the score is.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    axes.stairs(score, edges / _DAY_S, baseline=None, color="#333333", linewidth=0.7)
+    if threshold is not None:
+        axes.axhline(
+            threshold,
+            color=BLUE,
+            linewidth=0.9,
+            linestyle=(0, (5, 2)),
+            label=f"threshold {threshold:.4g}",
+        )
+        axes.legend(loc="upper right", borderaxespad=0.2)
+    known = score[np.isfinite(score)]
+    if len(known) and _is_wide(known):
+        axes.set_yscale("log")
+    elif len(known):
+        top = max(float(known.max()), threshold or 0.0)
+        axes.set_ylim(min(0.0, float(known.min())), top * 1.12 or 1.0)
+    axes.set_ylabel(label)
+    mark_missing(axes)
+    # Opaque where there are scores, so that the hatching means that there are none.
+    _fill_known(axes, edges, np.isfinite(score))
+    draw_time_axis(axes, edges)
+    mark_events(axes, events, ranks=True)
+    return axes
+
+
+def mark_events(
+    axes: Axes, events: Sequence[Event], *, ranks: bool = False, most_ranks: int = 20
+) -> Axes:
+    """Shade events, visibly however short they are.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes over time.
+    events : sequence of Event
+        The events.
+    ranks : bool
+        Whether ranks are written above the axes, the highest first; one that finds no
+        room is left out.
+    most_ranks : int
+        Most ranks to write.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    for event in events:
+        axes.axvspan(
+            event.start / _DAY_S,
+            event.end / _DAY_S,
+            facecolor=VERMILION,
+            edgecolor=VERMILION,
+            alpha=0.3,
+            linewidth=0.6,
+            zorder=1.5,
+        )
+    if ranks:
+        low, high = axes.get_xlim()
+        taken: list[float] = []
+        for event in sorted(events, key=lambda event: event.rank)[:most_ranks]:
+            place = (event.start + event.end) / 2 / _DAY_S
+            room = 0.014 * (high - low)
+            if low <= place <= high and all(abs(place - x) > room for x in taken):
+                taken.append(place)
+                axes.annotate(
+                    str(event.rank),
+                    (place, 1.0),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=6.5,
+                    color=VERMILION,
+                )
+    return axes
+
+
+def draw_score_histogram(
+    axes: Axes, score: NDArray[np.float64], *, threshold: float | None = None
+) -> Axes:
+    """Draw how often scores occur, and which share of them lies above the threshold.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    score : ndarray of float64, shape (N,)
+        The scores; NaN counts nothing.
+    threshold : float, optional
+        Where events begin.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    known = score[np.isfinite(score)]
+    if len(known):
+        low, high = float(known.min()), float(known.max())
+        high = high if high > low else low + (abs(low) or 1.0)
+        wide = _is_wide(known)
+        bins = np.geomspace(low, high, 61) if wide else np.linspace(low, high, 61)
+        axes.hist(known, bins=bins.tolist(), color="#9a9a9a", linewidth=0)
+        axes.set_xscale("log" if wide else "linear")
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set(xlabel="Score", ylabel="Rows")
+    if threshold is not None:
+        share = float((known > threshold).mean()) if len(known) else 0.0
+        axes.axvline(
+            threshold,
+            color=BLUE,
+            linewidth=0.9,
+            linestyle=(0, (5, 2)),
+            label=f"threshold {threshold:.4g}\n{share:.2%} of rows above",
+        )
+        axes.legend(loc="upper right")
+    return axes
+
+
+def draw_learning_curve(
+    axes: Axes,
+    epochs: Sequence[int],
+    loss: Sequence[float],
+    validation_loss: Sequence[float],
+) -> Axes:
+    """Draw the losses of training and of held-back days over the epochs.
+
+    Parameters
+    ----------
+    axes : Axes
+        Where to draw.
+    epochs : sequence of int
+        Numbers of the epochs.
+    loss, validation_loss : sequence of float
+        Mean squared error, normalised units squared, for each epoch.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axes.plot(epochs, loss, "o-", markersize=3, color=BLUE, label="training days")
+    axes.plot(
+        epochs,
+        validation_loss,
+        "s--",
+        markersize=3,
+        color=ORANGE,
+        label="held-back days",
+    )
+    losses = np.array([*loss, *validation_loss], dtype=np.float64)
+    if len(losses) and (losses > 0).all() and _is_wide(losses, 3.0):
+        axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="Epoch", ylabel="Mean squared error (normalised)")
+    axes.legend()
+    return axes
+
+
+def draw_time_axis(axes: Axes, edges: NDArray[np.int64]) -> Axes:
+    """Make the horizontal axis one of UTC times.
+
+    Parameters
+    ----------
+    axes : Axes
+        The axes; its x values are days since 1970 UTC.
+    edges : ndarray of int64
+        Times [s since 1970 UTC]; the first and the last are the limits.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    from matplotlib.dates import UTC, AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+    axes.set_xlim(edges[0] / _DAY_S, edges[-1] / _DAY_S)
+    axes.set_xlabel("Time (UTC)")
+    return axes
+
+
+def mark_missing(axes: Axes) -> Axes:
+    """Hatch the ground of axes, so that what is missing shows as missing.
+
+    Parameters
+    ----------
+    axes : Axes
+        The axes.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    axes.patch.set(facecolor=_EMPTY, edgecolor=_HATCH, hatch="/////", linewidth=0)
+    return axes
+
+
+def _vertical_edges(
+    centres: NDArray[np.float64], panel: Panel, mounting: Mounting | None
+) -> NDArray[np.float64]:
+    middles = (centres[1:] + centres[:-1]) / 2
+    first = max(0.0, centres[0] - (middles[0] - centres[0]))
+    last = centres[-1] + (centres[-1] - middles[-1])
+    edges = np.concatenate(([first], middles, [last]))
+    if panel.along == "range" and mounting is not None and mounting.depth_m is not None:
+        away = -edges if mounting.looking == "up" else edges
+        return np.asarray(mounting.depth_m + away)
+    return edges
+
+
+def _vertical_axis(
+    axes: Axes,
+    coordinates: Sequence[float] | NDArray[np.float64],
+    panel: Panel,
+    mounting: Mounting | None,
+) -> None:
+    edges = _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting)
+    low, high = float(edges.min()), float(edges.max())
+    if panel.along == "frequency":
+        steps = np.diff(np.asarray(coordinates, dtype=np.float64))
+        if low > 0 and steps[-1] > 2 * steps[0]:
+            axes.set_yscale("log")
+        axes.set_ylim(low, high)
+        axes.set_ylabel("Frequency (Hz)")
+        return
+    mounting = mounting or Mounting()
+    if mounting.depth_m is not None:
+        axes.set_ylim(high, low)
+        axes.set_ylabel("Depth (m)")
+    elif mounting.looking == "up":
+        axes.set_ylim(low, high)
+        axes.set_ylabel("Range above the instrument (m)")
+    else:
+        axes.set_ylim(high, low)
+        axes.set_ylabel("Range below the instrument (m)")
+
+
+def _fill_known(axes: Axes, edges: NDArray[np.int64], known: NDArray[np.bool_]) -> None:
+    changes = np.flatnonzero(np.diff(np.concatenate(([False], known, [False]))))
+    for first, end in changes.reshape(-1, 2).tolist():
+        axes.axvspan(
+            edges[first] / _DAY_S,
+            edges[end] / _DAY_S,
+            facecolor="white",
+            edgecolor="none",
+            zorder=0,
+        )
+
+
+def _is_wide(values: NDArray[np.float64], span: float = _WIDE_SPAN) -> bool:
+    middle = float(np.median(values))
+    return float(values.min()) > 0 and float(values.max()) > span * middle
