@@ -44,7 +44,7 @@ def help_text(command: click.Command, path: str) -> str:
         The text.
     """
     with click.Context(
-        command, info_name=path, terminal_width=80, max_content_width=80
+        command, info_name=path, terminal_width=80, **command.context_settings
     ) as context:
         return command.get_help(context)
 

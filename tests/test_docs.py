@@ -1,0 +1,108 @@
+"""The documentation and the commands change together, or fail here together."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from echoanom.cli import main
+from echoanom.cli.commands import echoanom as group
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.exists()
+]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCE.findall(page.read_text()) if kind == language]
+
+
+def shell_lines() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in blocks(page, "sh"):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = line.partition("  #")[0].strip()
+                if command:
+                    yield page.name, command
+
+
+def test_the_command_line_page_is_what_the_tool_writes() -> None:
+    path = ROOT / "tools" / "cli_reference.py"
+    spec = importlib.util.spec_from_file_location("cli_reference", path)
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert page == tool.reference(), "run: make docs"
+
+
+def test_every_command_and_option_is_on_the_command_line_page() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    with click.Context(group) as context:
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            assert command is not None
+            section = page.partition(f"## echoanom {name}\n")[2].partition("\n## ")[0]
+            for parameter in command.params:
+                if isinstance(parameter, click.Option):
+                    assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", section))
+
+
+@pytest.mark.parametrize(("page", "line"), list(shell_lines()))
+def test_a_command_of_the_documentation_exists_with_its_options(
+    page: str, line: str
+) -> None:
+    words = shlex.split(line)
+    if words[0] == "make":
+        makefile = (ROOT / "Makefile").read_text()
+        assert re.search(rf"^{words[1]}( \w+)*:", makefile, re.MULTILINE), line
+    elif words[0] == "echoanom":
+        with click.Context(group) as context:
+            command = group.get_command(context, words[1])
+            assert command is not None, line
+            command.make_context(words[1], words[2:], parent=context).close()
+    else:
+        assert words[0] in ("git", "cd", "pip", "python", "tensorboard", "."), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_of_the_documentation_runs(
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    programs = blocks(page, "python")
+    if not programs:
+        return
+    monkeypatch.chdir(tmp_path)
+    source = str(ROOT / "examples" / "data")
+    arguments = ["convert", source, "dataset", "--period", "900", "--workers", "1"]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    for program in programs:
+        exec(compile(program, str(page), "exec"), {})
+        assert capsys.readouterr().out
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    for page in PAGES:
+        assert not re.search(r"\b(TODO|TBD|FIXME|XXX)\b", page.read_text()), page.name
