@@ -37,11 +37,14 @@ class Header:
     ----------
     columns : tuple of str
         Names of the data columns, in file order.
+    time_name : str
+        Name of the time stamp column.
     time_index : int
         Position of the time stamp among all columns.
     """
 
     columns: tuple[str, ...]
+    time_name: str
     time_index: int
 
 
@@ -157,7 +160,7 @@ def parse_header(content: bytes, path: str, options: TableOptions) -> Header:
             continue
         if not name:
             raise TableError(
-                f"every column must have a name, got none for the {position}th",
+                f"every column must have a name, got none for column {position}",
                 path=path,
                 line=line,
             )
@@ -169,7 +172,7 @@ def parse_header(content: bytes, path: str, options: TableOptions) -> Header:
                 column=name,
             )
         seen.add(name)
-    return Header(tuple(columns), time_index)
+    return Header(tuple(columns), names[time_index], time_index)
 
 
 def _find_time(names: list[str], path: str, line: int, options: TableOptions) -> int:
@@ -269,6 +272,8 @@ def _records(content: bytes, path: str) -> Iterator[tuple[int, list[str]]]:
 def _parse_fast(content: bytes, header: Header, options: TableOptions) -> Rows | None:
     import polars as pl
 
+    if _has_stray_marks(content):
+        return None
     width = len(header.columns) + 1
     time_name = f"c{header.time_index}"
     schema: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -296,6 +301,14 @@ def _parse_fast(content: bytes, header: Header, options: TableOptions) -> Rows |
     except ValueError:
         return None
     return Rows(times_us, frame.to_numpy(order="c"))
+
+
+def _has_stray_marks(content: bytes) -> bool:
+    # polars drops a carriage return before a comma, and the last character of a
+    # quoted cell that the end of the file cuts off.
+    if b"\r" in content and content.count(b"\r") != content.count(b"\r\n"):
+        return True
+    return b'"' in content and content.count(b'"') % 2 == 1
 
 
 def _count_commas(content: bytes) -> int:
@@ -331,6 +344,7 @@ def _parse_slow(
                 f"time stamp must look like 2015-02-01T12:00:00Z, got {quoted(stamp)}",
                 path=path,
                 line=line,
+                column=header.time_name,
             ) from None
         row = np.empty(len(cells))
         for i, cell in enumerate(cells):

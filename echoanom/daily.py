@@ -160,7 +160,7 @@ def read_day(
         values = np.ascontiguousarray(values[:, [position[name] for name in wanted]])
     period_us = options.period_s * 1_000_000
     times = rows.times_us // period_us * options.period_s
-    _check_day(times, day, content, path)
+    _check_day(times, day, header, content, path)
 
     latest = np.maximum.accumulate(rows.times_us)
     out_of_order = int(np.count_nonzero(rows.times_us < latest))
@@ -263,7 +263,11 @@ def _float32_values(
 
 
 def _check_day(
-    times: NDArray[np.int64], day: datetime.date, content: bytes, path: str
+    times: NDArray[np.int64],
+    day: datetime.date,
+    header: cells.Header,
+    content: bytes,
+    path: str,
 ) -> None:
     first = day_start(day)
     outside = (times < first) | (times >= first + DAY_S)
@@ -274,4 +278,5 @@ def _check_day(
             f" got {format_stamp(int(times[row]))}",
             path=path,
             line=cells.line_of_row(content, path, row),
+            column=header.time_name,
         )

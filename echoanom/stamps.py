@@ -16,7 +16,6 @@ _STAMP = re.compile(
     re.ASCII,
 )
 _EPOCH = datetime.datetime(1970, 1, 1)
-_EPOCH_UTC = _EPOCH.replace(tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 
@@ -46,8 +45,12 @@ def parse_stamp(text: str) -> int:
     # The pattern is narrower than `fromisoformat`, which takes week dates and any
     # separator; the calendar is left to it.
     stamp = datetime.datetime.fromisoformat(text)
-    epoch = _EPOCH if stamp.tzinfo is None else _EPOCH_UTC
-    return (stamp - epoch) // _MICROSECOND
+    if stamp.tzinfo is not None:
+        try:
+            stamp = stamp.astimezone(datetime.UTC).replace(tzinfo=None)
+        except OverflowError:
+            raise ValueError(f"outside the calendar: {text!r}") from None
+    return (stamp - _EPOCH) // _MICROSECOND
 
 
 def parse_stamps(texts: Iterable[str]) -> NDArray[np.int64]:
