@@ -12,6 +12,7 @@
     │   ├── ManifestError    no manifest, or one this version cannot read
     │   └── CorruptionError  bytes that are not what the manifest says
     ├── WindowError          no window, or no such window
+    ├── TrainingError        a model cannot be trained on this, or not go on
     ├── ArtifactError        a model directory cannot be used
     ├── ScoresError          a score, label or event table cannot be used
     ├── StorageError         a file or object cannot be read or written
@@ -51,7 +52,7 @@ class TableError(DataError):
         The column's name.
     """
 
-    def __init__(
+    def __init__(  # noqa: B042 - `__reduce__` brings the arguments along
         self,
         message: str,
         *,
@@ -115,6 +116,10 @@ class WindowError(EchoanomError):
     """There is no window, or no such window."""
 
 
+class TrainingError(EchoanomError):
+    """A model cannot be trained on this, or its training cannot go on."""
+
+
 class ArtifactError(EchoanomError):
     """A model directory cannot be used."""
 
@@ -138,7 +143,9 @@ class MissingExtraError(EchoanomError):
         The extra that brings it.
     """
 
-    def __init__(self, feature: str, extra: str) -> None:
+    def __init__(  # noqa: B042 - `__reduce__` brings the arguments along
+        self, feature: str, extra: str
+    ) -> None:
         super().__init__(f"{feature} needs: pip install 'echoanom[{extra}]'")
         self.feature = feature
         self.extra = extra

@@ -1,0 +1,262 @@
+"""The state of a training after each epoch, to continue from after an interruption.
+
+::
+
+    checkpoint/state.json        written last; names the file of its epoch
+    checkpoint/epoch-0003.npz    variables of network and optimizer, best weights
+
+Whatever the moment of a kill, `state.json` belongs to a file that is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom import storage
+from echoanom.errors import TrainingError
+from echoanom.history import EpochLosses
+
+FORMAT = 1
+
+_FOLDER = "checkpoint"
+_STATE = "state.json"
+
+Arrays = tuple[NDArray[Any], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingState:
+    """Where a training is, between two epochs.
+
+    Attributes
+    ----------
+    history : tuple of EpochLosses
+        The epochs that are done.
+    position : int
+        Batches that are done, counted over all epochs: where the windows go on.
+    stop_reason : str
+        Why training ended; empty while it goes on.
+    variables : tuple of ndarray
+        Weights and random state of the layers, and state of the optimizer.
+    best_weights : tuple of ndarray
+        Weights of the epoch with the smallest validation loss.
+    """
+
+    history: tuple[EpochLosses, ...] = ()
+    position: int = 0
+    stop_reason: str = ""
+    variables: Arrays = ()
+    best_weights: Arrays = ()
+
+
+class Checkpoint:
+    """The checkpoint of one training.
+
+    Parameters
+    ----------
+    model_dir : str
+        The model's folder, as path or URL.
+    identity : mapping
+        Options and data of the training, as plain JSON values; only a training with
+        the same can continue.
+    """
+
+    def __init__(self, model_dir: str, identity: Mapping[str, Any]) -> None:
+        self._model_dir = model_dir
+        self._folder = storage.join(model_dir, _FOLDER)
+        self._identity = _plain(identity)
+
+    def exists(self) -> bool:
+        """Tell whether there is a state to continue from.
+
+        Returns
+        -------
+        bool
+            True if there is.
+        """
+        return storage.exists(storage.join(self._folder, _STATE))
+
+    def save(self, state: TrainingState) -> None:
+        """Write a state, in place of the one before.
+
+        Parameters
+        ----------
+        state : TrainingState
+            What is written.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written. Then the state before is still there.
+        """
+        name = f"epoch-{len(state.history):04d}.npz"
+        content = io.BytesIO()
+        arrays = {f"variable_{i}": array for i, array in enumerate(state.variables)}
+        arrays |= {f"best_{i}": array for i, array in enumerate(state.best_weights)}
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        storage.write_bytes(storage.join(self._folder, name), content.getvalue())
+        about = {
+            "format": FORMAT,
+            "identity": self._identity,
+            "history": [dataclasses.asdict(epoch) for epoch in state.history],
+            "position": state.position,
+            "stop_reason": state.stop_reason,
+            "arrays": name,
+        }
+        storage.write_bytes(
+            storage.join(self._folder, _STATE), json.dumps(about, indent=1).encode()
+        )
+        self._remove_arrays(keep=name)
+
+    def load(self) -> TrainingState:
+        """Read the state to continue from.
+
+        Returns
+        -------
+        TrainingState
+            As it was saved.
+
+        Raises
+        ------
+        TrainingError
+            If it belongs to a training with other options or another dataset, or
+            cannot be read.
+        """
+        try:
+            about = json.loads(storage.read_bytes(storage.join(self._folder, _STATE)))
+            if about["format"] != FORMAT:
+                raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
+            self.check(about["identity"])
+            content = storage.read_bytes(storage.join(self._folder, about["arrays"]))
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                return TrainingState(
+                    history=tuple(EpochLosses(**epoch) for epoch in about["history"]),
+                    position=about["position"],
+                    stop_reason=about["stop_reason"],
+                    variables=_numbered(arrays, "variable"),
+                    best_weights=_numbered(arrays, "best"),
+                )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"{self._folder}: must hold the state of a training, but cannot be"
+                f" read: {error}; start again in another folder, or overwrite this one"
+            ) from None
+
+    def check(self, identity: Mapping[str, Any]) -> None:
+        """Check that a training can be continued by this one.
+
+        Parameters
+        ----------
+        identity : mapping
+            Options and data it was begun with.
+
+        Raises
+        ------
+        TrainingError
+            If they are others; says which.
+        """
+        before, now = _flat(_plain(identity)), _flat(self._identity)
+        different = [
+            f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        if different:
+            raise TrainingError(
+                f"{self._model_dir}: a training must be continued with the options and"
+                f" the dataset it was begun with, but {', '.join(different)}; use the"
+                " same, or start again in another folder"
+            )
+
+    def remove(self) -> None:
+        """Remove the state."""
+        # First what says that it exists.
+        storage.remove(storage.join(self._folder, _STATE))
+        self._remove_arrays()
+        if storage.is_local(self._folder):
+            storage.remove_temporaries(self._folder)
+            with contextlib.suppress(OSError):
+                os.rmdir(storage.filesystem(self._folder)[1])
+
+    def _remove_arrays(self, keep: str = "") -> None:
+        if not storage.exists(self._folder):
+            return
+        for name, _ in storage.list_files(self._folder):
+            if name.startswith("epoch-") and name.endswith(".npz") and name != keep:
+                storage.remove(storage.join(self._folder, name))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as they come back from JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(values))
+    return plain
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _numbered(arrays: Mapping[str, NDArray[Any]], name: str) -> Arrays:
+    count = sum(key.startswith(f"{name}_") for key in arrays)
+    return tuple(arrays[f"{name}_{i}"] for i in range(count))
+
+
+def read_variables(model: keras.Model) -> Arrays:
+    """Copy everything that changes while a model is trained.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled, with a built optimizer.
+
+    Returns
+    -------
+    tuple of ndarray
+        Weights and random state of every layer, and state of the optimizer.
+    """
+    return tuple(np.array(v.numpy()) for v in _variables(model))
+
+
+def write_variables(model: keras.Model, arrays: Arrays) -> None:
+    """Put back what `read_variables` copied.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of the same options, compiled, with a built optimizer.
+    arrays : tuple of ndarray
+        What `read_variables` returned.
+
+    Raises
+    ------
+    ValueError
+        If the model has other variables.
+    """
+    variables = _variables(model)
+    if [tuple(v.shape) for v in variables] != [array.shape for array in arrays]:
+        raise ValueError(
+            f"its {len(arrays)} variables are not the {len(variables)} of the model"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    layers = [variable for layer in model.layers for variable in layer.variables]
+    return layers + list(model.optimizer.variables)

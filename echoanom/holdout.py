@@ -1,0 +1,149 @@
+"""Which rows a model learns from, and which are held back to judge it.
+
+Whole days are held back, at the end of the record: neighbouring minutes are too alike
+for a random choice of windows to be a test of anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.dataset import Dataset
+from echoanom.errors import TrainingError
+from echoanom.manifest import RunTable
+from echoanom.options import DAY_S
+from echoanom.reader import IndexedReader
+from echoanom.statistics import Statistics, merge, summarise
+from echoanom.windows import select
+
+_EPOCH = datetime.date(1970, 1, 1)
+_FOREVER = 2**62
+
+
+@dataclasses.dataclass(frozen=True)
+class Holdout:
+    """Runs to train on and, later, runs held back.
+
+    Attributes
+    ----------
+    training, validation : RunTable
+        The runs of either side; a run that crosses the boundary is cut there.
+    training_days, validation_days : tuple of date
+        Days with rows on either side.
+    """
+
+    training: RunTable
+    validation: RunTable
+    training_days: tuple[datetime.date, ...]
+    validation_days: tuple[datetime.date, ...]
+
+
+def hold_back(runs: RunTable, period_s: int, size: int, share: float) -> Holdout:
+    """Hold back whole days at the end.
+
+    Parameters
+    ----------
+    runs : RunTable
+        All runs that may be used.
+    period_s : int
+        Sample period [s].
+    size : int
+        Rows in a window.
+    share : float
+        Share of the rows to hold back, in (0, 1).
+
+    Returns
+    -------
+    Holdout
+        The fewest last days that hold this share of the rows, and at least one window.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than two days, or no window fits into either side.
+    """
+    row_days = _times(runs, period_s) // DAY_S
+    days, counts = np.unique(row_days, return_counts=True)
+    if len(days) < 2:
+        raise TrainingError(
+            "training needs rows on at least 2 days, to hold back the last, but there"
+            f" are rows on {len(days)}; convert more days, or include more time"
+        )
+    held = np.cumsum(counts[::-1])
+    least = int(np.searchsorted(held, round(share * held[-1]))) + 1
+    validation = runs
+    for count in range(min(least, len(days) - 1), len(days)):
+        boundary = int(days[-count]) * DAY_S
+        validation = select(runs, period_s, [(boundary, _FOREVER)])
+        if validation.rows.max() >= size:
+            training = select(runs, period_s, [(-_FOREVER, boundary)])
+            if training.rows.max() >= size:
+                return Holdout(
+                    training, validation, _dates(days[:-count]), _dates(days[-count:])
+                )
+    longest = int(runs.rows.max())
+    raise TrainingError(
+        f"a window of {size} rows must fit into a run of the days to train on and into"
+        f" one of the days held back after them, but does not with any boundary between"
+        f" {len(days)} days; the longest run has {longest} rows: take a smaller window,"
+        " or convert with a larger --max-gap"
+    )
+
+
+def training_statistics(dataset: Dataset, training: RunTable) -> Statistics:
+    """Return the statistics of the rows to train on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    training : RunTable
+        The runs to train on.
+
+    Returns
+    -------
+    Statistics
+        Stored ones of the days that are used whole; days that are used in part are
+        read and summarised.
+
+    Raises
+    ------
+    CorruptionError
+        If stored bytes are not what the manifest says.
+    """
+    all_days, all_counts = np.unique(dataset.times() // DAY_S, return_counts=True)
+    rows = _rows(training)
+    row_days = _times(training, dataset.period_s) // DAY_S
+    days, counts = np.unique(row_days, return_counts=True)
+    whole = counts == all_counts[np.searchsorted(all_days, days)]
+    parts = []
+    if whole.any():
+        parts.append(dataset.statistics(_dates(days[whole])))
+    reader = IndexedReader(dataset)
+    for day in days[~whole]:
+        used = rows[row_days == day]
+        values, observed = reader.rows(int(used[0]), int(used[-1] - used[0]) + 1)
+        values, observed = values[used - used[0]], observed[used - used[0]]
+        parts.append(summarise(values, ~observed & ~np.isnan(values)))
+    return merge(parts)
+
+
+def _times(runs: RunTable, period_s: int) -> NDArray[np.int64]:
+    return np.repeat(runs.start_s, runs.rows) + _within(runs) * period_s
+
+
+def _rows(runs: RunTable) -> NDArray[np.int64]:
+    return np.repeat(runs.first_row, runs.rows) + _within(runs)
+
+
+def _within(runs: RunTable) -> NDArray[np.int64]:
+    before = np.cumsum(runs.rows) - runs.rows
+    return np.arange(runs.rows.sum(), dtype=np.int64) - np.repeat(before, runs.rows)
+
+
+def _dates(days: NDArray[np.int64]) -> tuple[datetime.date, ...]:
+    return tuple(_EPOCH + datetime.timedelta(int(day)) for day in days)

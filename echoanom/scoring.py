@@ -1,0 +1,275 @@
+"""Score a dataset with a trained model: one error for each window, folded to rows.
+
+Windows are streamed in order of time and their errors folded as they come, so memory
+holds a few batches whatever the number of days. Shares of the columns go to a scratch
+file when they are many.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from echoanom.artifact import Artifact
+from echoanom.autoencoder import cell_errors, mean_over_observed
+from echoanom.dataset import Dataset
+from echoanom.folding import Fold, FoldedRows
+from echoanom.manifest import RunTable
+from echoanom.normalization import Normalization
+from echoanom.options import WindowOptions
+from echoanom.pipeline import plain_errors, windows
+from echoanom.progress import Progress, no_progress
+from echoanom.scores import ScoreTable
+from echoanom.serving import require_tensorflow
+from echoanom.windows import Interval, WindowIndex, select
+
+_BATCH_CELLS = 1 << 22
+_MOST_WINDOWS = 1024
+_MEMORY_BYTES = 1 << 28
+
+_Score = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def score(
+    dataset: Dataset,
+    artifact: Artifact,
+    *,
+    stride: int = 1,
+    batch_size: int | None = None,
+    include: Sequence[Interval] | None = None,
+    exclude: Sequence[Interval] = (),
+    progress: Progress = no_progress,
+) -> ScoreTable:
+    """Score a dataset.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What is scored; its columns and period are the model's.
+    artifact : Artifact
+        The trained model.
+    stride : int
+        Rows between the starts of neighbouring windows [rows].
+    batch_size : int, optional
+        Windows that are scored at once; about four million cells if left out.
+    include : sequence of (int, int), optional
+        Score rows inside these half-open intervals only [s since 1970-01-01 UTC].
+    exclude : sequence of (int, int)
+        Leave out rows inside these.
+    progress : callable
+        Told the windows done and all windows.
+
+    Returns
+    -------
+    ScoreTable
+        One line for each row that a window covers, with the model's calibration.
+
+    Raises
+    ------
+    ArtifactError
+        If the dataset has other columns or another period than the model.
+    WindowError
+        If no window fits into any run.
+    """
+    artifact.check_columns(dataset)
+    options = WindowOptions(
+        size=artifact.window.size,
+        stride=stride,
+        batch_size=batch_size
+        or default_batch_size(artifact.window.size, len(artifact.columns)),
+    )
+    runs = select(dataset.runs, dataset.period_s, include, exclude)
+    rows = score_runs(
+        dataset, runs, artifact.model, artifact.normalization, options, progress
+    )
+    return ScoreTable(
+        times=rows.times,
+        score=rows.score,
+        window_score=rows.window_score,
+        windows=rows.windows,
+        shares=rows.shares,
+        columns=artifact.columns,
+        period_s=artifact.period_s,
+        calibration=artifact.calibration,
+        provenance={
+            "dataset": {"path": dataset.path, "digest": dataset.digest},
+            "model": {"path": artifact.path, "digest": artifact.digest},
+            "window": options.as_json(),
+        },
+    )
+
+
+def score_runs(
+    dataset: Dataset,
+    runs: RunTable,
+    model: keras.Model,
+    normalization: Normalization,
+    options: WindowOptions,
+    progress: Progress = no_progress,
+) -> FoldedRows:
+    """Score the windows of some runs.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What is scored.
+    runs : RunTable
+        The runs to take windows from.
+    model : keras.Model
+        The network; float32 (B, T, C), normalised, to the same.
+    normalization : Normalization
+        How columns are scaled.
+    options : WindowOptions
+        Size, stride and batches; windows are not shuffled.
+    progress : callable
+        Told the windows done and all windows.
+
+    Returns
+    -------
+    FoldedRows
+        Every row that a window covers.
+
+    Raises
+    ------
+    WindowError
+        If no window fits into any run.
+    """
+    options = dataclasses.replace(options, shuffle=False, drop_remainder=False)
+    count = len(WindowIndex(runs, options))
+    columns = len(dataset.columns)
+    rows = _Rows(covered_rows(runs, options), columns)
+    fold = Fold(options.size, columns, dataset.period_s)
+    taken = 0
+    progress("scoring", 0, count)
+    for starts, errors, observed, window_errors in _batches(
+        dataset, runs, _compile(model), normalization, options
+    ):
+        rows.append(fold.add(starts, errors, observed, window_errors))
+        taken += len(starts)
+        progress("scoring", taken, count)
+    rows.append(fold.finish())
+    return rows.whole()
+
+
+def default_batch_size(size: int, columns: int) -> int:
+    """Choose how many windows to score at once.
+
+    Parameters
+    ----------
+    size : int
+        Rows in a window.
+    columns : int
+        Columns.
+
+    Returns
+    -------
+    int
+        Windows of about four million cells together, at least 1 and at most 1024.
+    """
+    return min(max(_BATCH_CELLS // (size * columns), 1), _MOST_WINDOWS)
+
+
+def covered_rows(runs: RunTable, options: WindowOptions) -> int:
+    """Count the rows that windows cover.
+
+    Parameters
+    ----------
+    runs : RunTable
+        The runs to take windows from.
+    options : WindowOptions
+        Size and stride.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    windows_ = np.maximum((runs.rows - options.size) // options.stride + 1, 0)
+    overlap = max(options.size - options.stride, 0)
+    rows = windows_ * min(options.size, options.stride) + overlap
+    return int(rows[windows_ > 0].sum())
+
+
+def _compile(model: keras.Model) -> _Score:
+    require_tensorflow()
+    _, size, columns = model.input_shape
+    # One trace serves every batch, the last and smaller one too; `Model.predict` would
+    # hand back reconstructions, and errors would be left to NumPy.
+    shape = (None, size, columns)
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec(shape, tf.float32),
+            tf.TensorSpec(shape, tf.bool),
+        ]
+    )
+    def errors(values: tf.Tensor, observed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = cell_errors(values, observed, model(values, training=False))
+        return found, mean_over_observed(found, observed, axis=(1, 2))
+
+    return errors  # type: ignore[no-any-return]
+
+
+def _batches(
+    dataset: Dataset,
+    runs: RunTable,
+    errors_of: _Score,
+    normalization: Normalization,
+    options: WindowOptions,
+) -> Iterator[
+    tuple[
+        NDArray[np.int64],
+        NDArray[np.float32],
+        NDArray[np.bool_],
+        NDArray[np.float32],
+    ]
+]:
+    stream = windows(dataset, options, runs=runs, normalization=normalization)
+    with plain_errors():
+        for batch in stream:
+            errors, window_errors = errors_of(batch["values"], batch["observed"])
+            yield (
+                batch["start"].numpy(),
+                errors.numpy(),
+                batch["observed"].numpy(),
+                window_errors.numpy(),
+            )
+
+
+def _empty_shares(rows: int, columns: int) -> NDArray[np.float16]:
+    shape = (rows, columns)
+    if 2 * rows * columns <= _MEMORY_BYTES:
+        return np.empty(shape, dtype=np.float16)
+    # A file without a name: the system pages it out, and it is gone with the array.
+    with tempfile.TemporaryFile(prefix="echoanom-") as file:
+        return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
+
+
+class _Rows:
+    """Puts folded rows one after the other into arrays of their final size."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self._end = 0
+        self._whole = FoldedRows(
+            times=np.empty(rows, dtype=np.int64),
+            score=np.empty(rows, dtype=np.float64),
+            window_score=np.empty(rows, dtype=np.float64),
+            windows=np.empty(rows, dtype=np.int64),
+            shares=_empty_shares(rows, columns),
+        )
+
+    def append(self, parts: Sequence[FoldedRows]) -> None:
+        for part in parts:
+            rows = slice(self._end, self._end + len(part))
+            for field in dataclasses.fields(FoldedRows):
+                getattr(self._whole, field.name)[rows] = getattr(part, field.name)
+            self._end += len(part)
+
+    def whole(self) -> FoldedRows:
+        return self._whole

@@ -1,0 +1,233 @@
+"""Train the autoencoder on a dataset, and leave an artifact.
+
+Repeatable and resumable: with one seed, one dataset and one machine, the weights are
+the same bit for bit, whether or not the training was interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from echoanom import storage
+from echoanom.artifact import (
+    Artifact,
+    artifact_exists,
+    copy_files,
+    load_artifact,
+    save_artifact,
+)
+from echoanom.checkpoints import (
+    Checkpoint,
+    TrainingState,
+)
+from echoanom.dataset import Dataset
+from echoanom.errors import OptionError, TrainingError
+from echoanom.fitting import Fitting
+from echoanom.history import TrainingRecord, history_csv, loss_curve
+from echoanom.holdout import hold_back, training_statistics
+from echoanom.normalization import fit_normalization
+from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.progress import Progress, no_progress
+from echoanom.serving import require_tensorflow
+from echoanom.windows import Interval, select
+
+logger = logging.getLogger(__name__)
+
+_LOGS = "logs"
+
+
+def train(
+    dataset: Dataset,
+    model_dir: str,
+    window: WindowOptions | None = None,
+    network: ModelOptions | None = None,
+    training: TrainOptions | None = None,
+    *,
+    include: Sequence[Interval] | None = None,
+    exclude: Sequence[Interval] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Artifact:
+    """Train an autoencoder.
+
+    The last days are held back: training stops when it no longer helps on them, the
+    weights of the best epoch are kept, and thresholds are computed from their scores.
+    Sets the global seeds of Python, NumPy and TensorFlow, and TensorFlow's
+    determinism, which stays on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to learn from.
+    model_dir : str
+        Folder that gets the artifact, as path or URL.
+    window : WindowOptions, optional
+        Windows to learn from; shuffled, and every 64 rows one of 64 rows, if left out.
+        Its seed is that of the weights, too.
+    network : ModelOptions, optional
+        The network; the defaults if left out.
+    training : TrainOptions, optional
+        How it is fitted; the defaults if left out.
+    include : sequence of (int, int), optional
+        Use rows inside these half-open intervals only [s since 1970-01-01 UTC].
+    exclude : sequence of (int, int)
+        Leave out rows inside these.
+    resume : bool
+        Continue where an interrupted training of the same options stopped; start if
+        there is none; do nothing if it is finished.
+    overwrite : bool
+        Start again in a folder that holds a model or an interrupted training.
+    progress : callable
+        Told the batches done and all batches.
+
+    Returns
+    -------
+    Artifact
+        What was saved.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than two days, the folder is taken, the training to resume
+        had other options, or the loss is no number.
+    OptionError
+        If options exclude each other.
+    StorageError
+        If another process trains here, or something cannot be written.
+    """
+    require_tensorflow()
+    window = window or WindowOptions(stride=64, shuffle=True)
+    network, training = network or ModelOptions(), training or TrainOptions()
+    _check_options(network, training, resume, overwrite)
+    record = TrainingRecord(
+        dataset_path=dataset.path,
+        dataset_digest=dataset.digest,
+        training_days=(),
+        validation_days=(),
+        include=None if include is None else tuple(include),
+        exclude=tuple(exclude),
+        history=(),
+        stop_reason="",
+    )
+    checkpoint = Checkpoint(model_dir, _identity(record, window, network, training))
+    with storage.exclusive(model_dir):
+        if overwrite:
+            checkpoint.remove()
+        elif not checkpoint.exists() and artifact_exists(model_dir):
+            return _finished(model_dir, resume, checkpoint)
+        elif checkpoint.exists() and not resume:
+            raise TrainingError(
+                f"{model_dir}: must be a folder without a model, but holds a training"
+                " that was interrupted; resume it, overwrite it, or take another folder"
+            )
+        state = checkpoint.load() if checkpoint.exists() else TrainingState()
+        runs = select(dataset.runs, dataset.period_s, include, exclude)
+        holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
+        normalization = fit_normalization(
+            training_statistics(dataset, holdout.training), training.normalization
+        )
+        fitting = Fitting(dataset, window, training, holdout, normalization, progress)
+        with _logs(model_dir, fresh=not state.history) as logs:
+            model, state = fitting.run(network, state, checkpoint, logs)
+        record = dataclasses.replace(
+            record,
+            training_days=tuple(day.isoformat() for day in holdout.training_days),
+            validation_days=tuple(day.isoformat() for day in holdout.validation_days),
+            history=state.history,
+            stop_reason=state.stop_reason,
+        )
+        artifact = Artifact(
+            columns=dataset.columns,
+            period_s=dataset.period_s,
+            window=window,
+            network=network,
+            training=training,
+            normalization=normalization,
+            record=record,
+            model=model,
+            calibration=fitting.calibrate(model),
+        )
+        _write_history(model_dir, record)
+        artifact = save_artifact(artifact, model_dir)
+        checkpoint.remove()
+        return artifact
+
+
+def _check_options(
+    network: ModelOptions, training: TrainOptions, resume: bool, overwrite: bool
+) -> None:
+    if resume and overwrite:
+        raise OptionError("resume and overwrite exclude each other; give one of them")
+    if network.output == "sigmoid" and training.normalization == "standard":
+        raise OptionError(
+            "output must be linear with normalization standard, got sigmoid, whose"
+            " values lie in [0, 1]; change either"
+        )
+
+
+def _identity(
+    record: TrainingRecord,
+    window: WindowOptions,
+    network: ModelOptions,
+    training: TrainOptions,
+) -> dict[str, Any]:
+    """Name what an interrupted training must share with what continues it."""
+    return {
+        "dataset": record.dataset_digest,
+        "include": record.include,
+        "exclude": record.exclude,
+        "window": window.as_json(),
+        "network": network.as_json(),
+        "training": training.as_json(),
+    }
+
+
+def _finished(model_dir: str, resume: bool, checkpoint: Checkpoint) -> Artifact:
+    if not resume:
+        raise TrainingError(
+            f"{model_dir}: must be a folder without a model, but holds one; overwrite"
+            " it, or take another folder"
+        )
+    artifact = load_artifact(model_dir)
+    checkpoint.check(
+        _identity(artifact.record, artifact.window, artifact.network, artifact.training)
+    )
+    logger.info("%s: the training is finished", model_dir)
+    return artifact
+
+
+@contextlib.contextmanager
+def _logs(model_dir: str, *, fresh: bool) -> Iterator[str]:
+    """Give a local folder whose files end up among the model's logs."""
+    target = storage.join(model_dir, _LOGS)
+    if fresh:
+        for run in ("train", "validation"):
+            _remove_event_files(storage.join(target, run))
+    if storage.is_local(target):
+        yield storage.filesystem(target)[1]
+        return
+    with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
+        yield folder
+        copy_files(folder, target)
+
+
+def _remove_event_files(folder: str) -> None:
+    if storage.exists(folder):
+        for name, _ in storage.list_files(folder):
+            if name.startswith("events.out.tfevents"):
+                storage.remove(storage.join(folder, name))
+
+
+def _write_history(model_dir: str, record: TrainingRecord) -> None:
+    storage.write_bytes(
+        storage.join(model_dir, "history.csv"), history_csv(record.history)
+    )
+    picture = loss_curve(record)
+    if picture is not None:
+        storage.write_bytes(storage.join(model_dir, "loss.png"), picture)
