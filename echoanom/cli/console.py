@@ -84,8 +84,27 @@ def start_logging(verbosity: int) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Keep TensorFlow's C++ log off stderr, unless the user asked for a level."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Import TensorFlow with its C++ log off stderr, unless the user set its level.
+
+    While it loads and looks for devices, TensorFlow writes to the file descriptor
+    without asking for the level, so what is written there meanwhile is dropped. Errors
+    that matter are raised, too; what it logs as errors beside them is about the
+    processor.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def print_json(value: Any) -> None:

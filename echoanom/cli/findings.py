@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from echoanom.cli import result_text
-from echoanom.cli.console import print_json, print_lines
+from echoanom.cli.console import print_json, print_lines, quiet_tensorflow
 from echoanom.cli.parameters import (
     Decorator,
     Flag,

@@ -165,7 +165,10 @@ def intervals(
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on where an interrupted training of this model stopped.",
+    help="Go on where an interrupted training with the same options stopped.",
+)
+@click.option(
+    "--overwrite", is_flag=True, help="Start again in a folder that holds a model."
 )
 @json_option
 def train(
@@ -179,6 +182,7 @@ def train(
     end: int | None,
     exclude: str | None,
     resume: bool,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Train an autoencoder on what is usual in a dataset.
@@ -190,12 +194,30 @@ def train(
     Example:
       echoanom train dataset --model model --window 64 --epochs 20
     """
+    include, left_out = intervals(begin, end, exclude)
+    window = dataclasses.replace(window, stride=stride or window.size, shuffle=True)
     quiet_tensorflow()
     from echoanom.dataset import open_dataset
-    from echoanom.labels import read_labels
     from echoanom.training import train as run
 
-    window = dataclasses.replace(window, stride=stride or window.size, shuffle=True)
+    with progress_bar() as progress:
+        artifact = run(
+            open_dataset(dataset),
+            model,
+            window,
+            network,
+            training,
+            include=include,
+            exclude=left_out,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    summary = {"model": artifact.path, **artifact.record.as_json()}
+    if as_json:
+        print_json(summary)
+    else:
+        print_lines(result_text.training_lines(summary))
 
 
 @command

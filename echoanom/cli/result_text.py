@@ -164,3 +164,32 @@ def score_lines(summary: Mapping[str, Any]) -> list[str]:
             f" maximum {summary['maximum']:.4g}"
         )
     return lines
+
+
+def training_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Tell how a training went.
+
+    Parameters
+    ----------
+    summary : mapping
+        As `TrainingRecord.as_json` returns it, and the model's folder.
+
+    Returns
+    -------
+    list of str
+        Lines.
+    """
+    history = summary["history"]
+    best = min(history, key=lambda epoch: float(epoch["validation_loss"]))
+    return [
+        f"{summary['model']}: {count(len(history), 'epoch')}, {summary['stop_reason']}",
+        f"best epoch {best['epoch']}: loss {best['loss']:.4g}, on held-back days"
+        f" {best['validation_loss']:.4g}",
+        f"trained on {_days(summary['training_days'])}; held back"
+        f" {_days(summary['validation_days'])}",
+    ]
+
+
+def _days(days: Sequence[str]) -> str:
+    span = f" ({days[0]} to {days[-1]})" if days else ""
+    return count(len(days), "day") + span
