@@ -455,3 +455,44 @@ def test_evaluate_holds_scores_against_labels(
     arguments = ["evaluate", str(scores), str(labels), "--events", str(events)]
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["by_event"]["recall"] == 1.0
+
+
+# Training and scoring
+
+
+@pytest.mark.slow
+def test_train_score_and_detect_are_quiet_and_tell_what_they_did(
+    dataset: str, tmp_path: Path
+) -> None:
+    model, table = str(tmp_path / "model"), str(tmp_path / "scores.csv")
+    clean = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    steps = {
+        "train": [dataset, "--model", model, "--window", "16", "--epochs", "1"]
+        + ["--from", "2004-05-19T18:00Z", "--filters", "4,4"],
+        "score": [dataset, "--model", model, "--out", table, "--stride", "4"],
+        "detect": [table, "--out", str(tmp_path / "events.csv")],
+    }
+    said = {}
+    for name, arguments in steps.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "echoanom", name, *arguments],
+            capture_output=True,
+            text=True,
+            env=clean,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), name
+        said[name] = done.stdout
+    assert said["train"].startswith(f"{model}: 1 epoch, ")
+    assert "held back 2 days (2004-05-23 to 2004-05-24)" in said["train"]
+    assert "500 rows from 2004-05-19T02:30:00Z" in said["score"]
+    assert "of the days held back in training" in said["detect"]
+    # On deck, before the deployment, nothing looks like the sea.
+    assert said["detect"].splitlines()[3].split()[1] == "2004-05-19T02:30:00Z"
+
+
+def test_an_interval_that_ends_before_it_starts_is_wrong_usage(
+    dataset: str, tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ["--from", "2004-05-21", "--to", "2004-05-20"]
+    assert main(["train", dataset, "--model", str(tmp_path), *arguments]) == 2
+    assert "--to must be later than --from" in capsys.readouterr().err
