@@ -327,3 +327,32 @@ def _gap_length(there: Sequence[bool], t: int) -> float:
     if first < 0 or last == len(there):
         return math.inf
     return last - first - 1
+
+
+def naive_table_text(
+    stamps: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[float]],
+    decimals: Sequence[int],
+) -> str:
+    """Write a daily CSV cell by cell; NaN is blank."""
+    lines = [",".join(["timestamp", *names])]
+    for t in range(len(rows)):
+        line = stamps[t]
+        for c in range(len(names)):
+            value = rows[t][c]
+            line += ","
+            if not math.isnan(value):
+                line += f"{value:.{decimals[c]}f}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def naive_red_noise(white: Sequence[float], phi: float) -> list[float]:
+    """Return a first-order autoregressive process driven by white noise."""
+    state = 0.0
+    states = []
+    for e in white:
+        state = phi * state + math.sqrt(1 - phi**2) * e
+        states.append(state)
+    return states

@@ -11,6 +11,7 @@ import numpy as np
 from echoanom.simulation.randomness import stream
 from echoanom.simulation.settings import SENSORS, SimulationOptions
 from echoanom.simulation.site import DAY_MIN
+from echoanom.stamps import format_stamp
 
 # Sensors that a kind shows in. Drop-outs and stuck values befall any one sensor.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -39,6 +40,7 @@ _LONGEST_MIN = {
     "stuck_values": 180,
     "surge": 300,
 }
+_EPOCH_MIN = datetime.date(1970, 1, 1).toordinal() * DAY_MIN
 # Anomalies begin after this minute of a day and end before this minute of the next:
 # those of neighbouring days never meet.
 _SPILL_MIN = 180
@@ -216,9 +218,7 @@ def time_text(minute: int) -> str:
     str
         ``YYYY-MM-DDTHH:MM:SSZ``.
     """
-    day, rest = divmod(minute, DAY_MIN)
-    date = datetime.date.fromordinal(day).isoformat()
-    return f"{date}T{rest // 60:02d}:{rest % 60:02d}:00Z"
+    return format_stamp(60 * (minute - _EPOCH_MIN))
 
 
 def _kinds_of_day(options: SimulationOptions, day: int) -> list[str]:

@@ -152,14 +152,14 @@ def _surges(
             continue
         draw = anomaly.stream()
         height = draw.uniform(0.6, 1.2)
-        speed = draw.uniform(0.5, 0.8)
-        direction = np.deg2rad(draw.uniform(0, 360))
+        speed = draw.uniform(0.6, 0.9)
+        direction = np.deg2rad(tides.SHELF_DIRECTION_DEG + draw.uniform(-50, 50))
         since = minutes - anomaly.start + 0.5
-        # A surge arrives within minutes and fades slowly.
+        # A surge arrives within minutes, stays, and is gone at its end.
         pulse = np.where(
             (minutes >= anomaly.start) & (minutes < anomaly.stop),
             (1 - np.exp(-np.maximum(since, 0) / _SURGE_RISE_MIN))
-            * (1 - since / anomaly.minutes),
+            * (1 - (since / anomaly.minutes) ** 3),
             0,
         )
         level += height * pulse

@@ -149,7 +149,7 @@ def write_day(destination: str, options: SimulationOptions, day: int) -> int:
         rows = int(there.sum())
         table_path, meta_path = _paths(destination, instrument.name, day)
         storage.write_bytes(table_path, content)
-        storage.write_bytes(meta_path, _meta_info(instrument.name, rows).encode())
+        storage.write_bytes(meta_path, _meta_info(table_path, rows).encode())
         written += rows
     return written
 
@@ -186,8 +186,8 @@ def _paths(destination: str, sensor: str, day: int) -> tuple[str, str]:
     )
 
 
-def _meta_info(sensor: str, rows: int) -> str:
-    return f"[{sensor}]\nname={rows}\n"
+def _meta_info(table_path: str, rows: int) -> str:
+    return f"file={table_path.rpartition('/')[2]}\nname={rows}\n"
 
 
 def _columns_text(instrument: Instrument) -> str:

@@ -172,8 +172,9 @@ def add_school(
         The school.
     """
     middle = school.middle - conditions.day * DAY_MIN
-    first = max(int(np.floor(middle - 1.3 * school.half_min)), 0)
-    stop = min(int(np.ceil(middle + 1.3 * school.half_min)) + 1, DAY_MIN)
+    # Rows whose middle lies within the school's reach.
+    first = max(int(np.ceil(middle - 1.3 * school.half_min - 0.5)), 0)
+    stop = min(int(np.floor(middle + 1.3 * school.half_min - 0.5)) + 1, DAY_MIN)
     if first >= stop:
         return
     rows = np.arange(first, stop)
