@@ -47,9 +47,10 @@ class SensorFiles:
 def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, ...]:
     """Find the sensors and their daily tables.
 
-    Looks for ``<root>/<sensor>/tabular/YYYY-MM-DD.csv``, then for
-    ``<root>/<sensor>/YYYY-MM-DD.csv``. If `root` holds daily tables itself, it is the
-    folder of one sensor of its name.
+    They are ``<root>/<sensor>/tabular/YYYY-MM-DD.csv`` or
+    ``<root>/<sensor>/YYYY-MM-DD.csv``. If `root` holds daily tables itself, or in its
+    own ``tabular``, it is the folder of one sensor of its name. Other files and
+    folders are passed over.
 
     Parameters
     ----------
@@ -66,43 +67,35 @@ def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, .
     Raises
     ------
     DataError
-        If there is no sensor, or not the one asked for.
+        If there is no sensor, not the one asked for, or one with tables in two
+        places.
     StorageError
         If the folder cannot be listed.
     """
     root = root.rstrip("/") or "/"
-    found: dict[str, SensorFiles] = {}
     name = _folder_name(root)
-    alone = _read_folder(name, root, within=None)
-    if alone.days:
-        found[name] = alone
-    else:
-        for name in storage.list_folders(root):
-            if sensors and name not in sensors:
-                continue
-            folder = storage.join(root, name)
-            files = _read_folder(name, folder, within=None)
-            if _TABLES_FOLDER in storage.list_folders(folder):
-                inner = storage.join(folder, _TABLES_FOLDER)
-                nested = _read_folder(name, inner, within=files.columns_path)
-                files = nested if nested.days else files
-            if files.days:
-                found[name] = files
+    alone = _read_sensor(name, root)
+    found = {name: alone} if alone.days else {}
+    there = [name] if alone.days else storage.list_folders(root)
+    if not alone.days:
+        for name in there:
+            if not sensors or name in sensors:
+                files = _read_sensor(name, storage.join(root, name))
+                if files.days:
+                    found[name] = files
     missing = [name for name in sensors if name not in found]
     if missing:
-        there = list(found) if alone.days else storage.list_folders(root)
         raise DataError(
             f"{root}: must have daily tables (YYYY-MM-DD.csv) of"
-            f" {', '.join(missing)}, but it has folders of {_enumerate(there)}"
+            f" {', '.join(missing)}, but it has those of {_enumerate(there)}"
         )
     if not found:
         raise DataError(
             f"{root}: must have daily tables <sensor>/tabular/YYYY-MM-DD.csv or"
-            f" <sensor>/YYYY-MM-DD.csv, but no folder in it"
-            f" ({_enumerate(storage.list_folders(root))}) has one"
+            " <sensor>/YYYY-MM-DD.csv, but none of its folders"
+            f" ({_enumerate(there)}) has one"
         )
-    names = sensors or sorted(found)
-    return tuple(found[name] for name in names)
+    return tuple(found[name] for name in sensors or sorted(found))
 
 
 def read_record_count(path: str) -> int:
@@ -170,15 +163,34 @@ def check_record_count(meta_path: str, table_path: str, rows: int) -> None:
 
 
 def _folder_name(root: str) -> str:
-    filesystem, inner = storage.filesystem(root)
-    del filesystem
-    return posixpath.basename(inner.rstrip("/")) or "sensor"
+    _, inner = storage.filesystem(root)
+    folder, name = posixpath.split(inner.rstrip("/"))
+    if name == _TABLES_FOLDER:
+        name = posixpath.basename(folder)
+    return name or "sensor"
 
 
-def _read_folder(sensor: str, folder: str, within: str | None) -> SensorFiles:
+def _read_sensor(sensor: str, folder: str) -> SensorFiles:
+    """Read a folder and its folder of tables, one of which may have tables."""
+    outer = _read_folder(sensor, folder)
+    if _TABLES_FOLDER not in storage.list_folders(folder):
+        return outer
+    inner = _read_folder(sensor, storage.join(folder, _TABLES_FOLDER))
+    if inner.days and outer.days:
+        raise DataError(
+            f"{folder}: must have its daily tables in one place, but some are in"
+            f" {_TABLES_FOLDER} and some beside it; move them together"
+        )
+    if not inner.days:
+        return outer
+    columns_path = inner.columns_path or outer.columns_path
+    return dataclasses.replace(inner, columns_path=columns_path)
+
+
+def _read_folder(sensor: str, folder: str) -> SensorFiles:
     days: dict[datetime.date, str] = {}
     meta: dict[datetime.date, str] = {}
-    columns_path = within
+    columns_path = None
     for name, _ in storage.list_files(folder):
         path = storage.join(folder, name)
         if match := _TABLE.fullmatch(name):

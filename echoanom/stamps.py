@@ -44,7 +44,7 @@ def parse_stamp(text: str) -> int:
         raise ValueError(f"not a time stamp: {text!r}")
     # The pattern is narrower than `fromisoformat`, which takes week dates and any
     # separator; the calendar is left to it.
-    stamp = datetime.datetime.fromisoformat(text)
+    stamp = datetime.datetime.fromisoformat(text.upper())
     if stamp.tzinfo is not None:
         try:
             stamp = stamp.astimezone(datetime.UTC).replace(tzinfo=None)
