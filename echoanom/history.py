@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from echoanom.windows import Interval
+from echoanom.windowing import Interval
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from echoanom.manifest import RunTable
 from echoanom.options import DAY_S
 from echoanom.reader import IndexedReader
 from echoanom.statistics import Statistics, merge, summarise
-from echoanom.windows import select
+from echoanom.windowing import select
 
 _EPOCH = datetime.date(1970, 1, 1)
 _FOREVER = 2**62

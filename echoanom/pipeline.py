@@ -18,7 +18,7 @@ from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
 from echoanom.reader import IndexedReader
-from echoanom.windows import WindowIndex
+from echoanom.windowing import WindowIndex
 
 FIELDS = ("values", "observed", "start")
 
@@ -103,7 +103,7 @@ def windows(
     options : WindowOptions, optional
         Size, stride, batches and order.
     runs : RunTable, optional
-        The runs to take windows from, as `windows.select` cuts them; all if left out.
+        The runs to take windows from, as `windowing.select` cuts them; all if left out.
     normalization : Normalization, optional
         Normalise values and fill missing cells. Left out, values are as stored, NaN
         is missing.

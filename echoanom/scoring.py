@@ -27,7 +27,7 @@ from echoanom.pipeline import plain_errors, windows
 from echoanom.progress import Progress, no_progress
 from echoanom.scores import ScoreTable
 from echoanom.serving import require_tensorflow
-from echoanom.windows import Interval, WindowIndex, select
+from echoanom.windowing import Interval, WindowIndex, select
 
 _BATCH_CELLS = 1 << 22
 _MOST_WINDOWS = 1024

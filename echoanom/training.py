@@ -34,7 +34,7 @@ from echoanom.normalization import fit_normalization
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 from echoanom.progress import Progress, no_progress
 from echoanom.serving import require_tensorflow
-from echoanom.windows import Interval, select
+from echoanom.windowing import Interval, select
 
 logger = logging.getLogger(__name__)
 

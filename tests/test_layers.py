@@ -24,7 +24,7 @@ LAYERS = (
     "records statistics normalization",
     "manifest dataset reader verification inspection",
     "planning conversion",
-    "windows",
+    "windowing",
     "pipeline",
     "thresholds scores labels",
     "autoencoder artifact folding training scoring",

@@ -16,7 +16,7 @@ from echoanom.normalization import fit_normalization
 from echoanom.options import WindowOptions
 from echoanom.pipeline import batches_per_epoch, plain_errors, windows
 from echoanom.reader import IndexedReader
-from echoanom.windows import select
+from echoanom.windowing import select
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from naive import naive_select, naive_windows
 from echoanom.errors import OptionError, WindowError
 from echoanom.manifest import RunTable
 from echoanom.options import WindowOptions
-from echoanom.windows import WindowIndex, permute, select
+from echoanom.windowing import WindowIndex, permute, select
 
 PERIOD = 4
 
