@@ -21,7 +21,7 @@ LEAST_BINS = 4
 """Panels with fewer columns are drawn as lines, not as an image."""
 
 _COORDINATE = re.compile(r"_?\d+(?:\.\d+)?\s?(?:m|k?hz)$", re.IGNORECASE)
-_UNITS = {"degC": "°C", "degree": "°", "count": "counts"}
+_UNITS = {"degC": "°C", "degree": "°", "count": "counts", "1e-3": "10⁻³"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,12 @@ class Panel:
     @property
     def label(self) -> str:
         """The quantity with its unit, for axes and colour bars."""
-        name = self.quantity.replace("_", " ")
+        # Names often end in their unit: temperature_degC, sound_speed_m_s.
+        ending = "_" + re.sub(r"\W+", "_", self.unit)
+        name = self.quantity
+        if self.unit and name.lower().endswith(ending.lower()):
+            name = name[: -len(ending)]
+        name = name.replace("_", " ")
         return f"{name} ({_UNITS.get(self.unit, self.unit)})" if self.unit else name
 
     @property

@@ -29,6 +29,13 @@ _DAY_S = 86_400
 _EMPTY, _HATCH = "#f1f1f1", "#c9c9c9"
 # A score that spans more than this is drawn on a logarithmic axis.
 _WIDE_SPAN = 30.0
+_KILOHERTZ_FROM = 2000.0
+_TICKS_BY_DAY_FROM_S = 3 * _DAY_S
+_TICK_STEPS_S = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 20, 30)),
+    *(3600 * hours for hours in (1, 2, 3, 4, 6, 12, 24)),
+)
 
 
 def draw_bins(
@@ -41,6 +48,7 @@ def draw_bins(
     mounting: Mounting | None = None,
     limits: tuple[float, float] | None = None,
     difference: bool = False,
+    colorbar: bool = True,
     colorbar_axes: Axes | None = None,
 ) -> Axes:
     """Draw a quantity over time and range or frequency: an echogram, a spectrogram.
@@ -64,6 +72,8 @@ def draw_bins(
         for directions, else the 1 % and 99 % quantiles.
     difference : bool
         Whether the values are differences, drawn around 0.
+    colorbar : bool
+        Whether there is a colour bar.
     colorbar_axes : Axes, optional
         Where the colour bar goes; beside the axes if left out.
 
@@ -87,7 +97,8 @@ def draw_bins(
     _vertical_axis(axes, coordinates, panel, mounting)
     draw_time_axis(axes, edges)
     figure = axes.get_figure()
-    assert figure is not None
+    if not colorbar or figure is None:
+        return axes
     bar = figure.colorbar(
         mesh,
         cax=colorbar_axes,
@@ -145,7 +156,7 @@ def draw_lines(
         axes.set_yticks([0, 90, 180, 270, 360])
     if len(series) > 1:
         axes.legend(loc="upper left", ncols=len(series), borderaxespad=0.2)
-    axes.set_ylabel(label)
+    axes.set_ylabel(label.replace(" (", "\n("))
     axes.margins(y=0.08)
     draw_time_axis(axes, edges)
     return axes
@@ -184,17 +195,20 @@ def draw_score(
     """
     axes.stairs(score, edges / _DAY_S, baseline=None, color="#333333", linewidth=0.7)
     if threshold is not None:
-        axes.axhline(
-            threshold,
+        axes.axhline(threshold, color=BLUE, linewidth=0.9, linestyle=(0, (5, 2)))
+        axes.annotate(
+            f"threshold\n{threshold:.4g}",
+            (1.0, threshold),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=6.5,
             color=BLUE,
-            linewidth=0.9,
-            linestyle=(0, (5, 2)),
-            label=f"threshold {threshold:.4g}",
         )
-        axes.legend(loc="upper right", borderaxespad=0.2)
     known = score[np.isfinite(score)]
     if len(known) and _is_wide(known):
-        axes.set_yscale("log")
+        axes.set_yscale("log", nonpositive="mask")
     elif len(known):
         top = max(float(known.max()), threshold or 0.0)
         axes.set_ylim(min(0.0, float(known.min())), top * 1.12 or 1.0)
@@ -258,6 +272,41 @@ def mark_events(
                     fontsize=6.5,
                     color=VERMILION,
                 )
+    return axes
+
+
+def mark_above(axes: Axes, event: Event) -> Axes:
+    """Mark an event by a bar above the axes, which leaves the drawing as it is.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes over time.
+    event : Event
+        The event.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    low, high = axes.get_xlim()
+    start, end = max(event.start / _DAY_S, low), min(event.end / _DAY_S, high)
+    if start <= end:
+        axes.plot(
+            [start, end],
+            [1.015, 1.015],
+            transform=axes.get_xaxis_transform(),
+            color=VERMILION,
+            linewidth=2.5,
+            # As wide as the line, so that the shortest event is a dot.
+            solid_capstyle="projecting"
+            if end - start < 0.002 * (high - low)
+            else "butt",
+            clip_on=False,
+            scalex=False,
+            scaley=False,
+        )
     return axes
 
 
@@ -345,7 +394,9 @@ def draw_learning_curve(
     return axes
 
 
-def draw_time_axis(axes: Axes, edges: NDArray[np.int64]) -> Axes:
+def draw_time_axis(
+    axes: Axes, edges: NDArray[np.int64], *, most_ticks: int = 9
+) -> Axes:
     """Make the horizontal axis one of UTC times.
 
     Parameters
@@ -354,6 +405,8 @@ def draw_time_axis(axes: Axes, edges: NDArray[np.int64]) -> Axes:
         The axes; its x values are days since 1970 UTC.
     edges : ndarray of int64
         Times [s since 1970 UTC]; the first and the last are the limits.
+    most_ticks : int
+        Most ticks to have, at least 6.
 
     Returns
     -------
@@ -361,10 +414,18 @@ def draw_time_axis(axes: Axes, edges: NDArray[np.int64]) -> Axes:
         The same axes.
     """
     from matplotlib.dates import UTC, AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import FixedLocator
 
-    locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
+    start, end = int(edges[0]), int(edges[-1])
+    locator: Any
+    if end - start <= _TICKS_BY_DAY_FROM_S:
+        step = next(s for s in _TICK_STEPS_S if (end - start) / s <= most_ticks - 1)
+        ticks = np.arange(-(-start // step), end // step + 1) * step
+        locator = FixedLocator((ticks / _DAY_S).tolist())
+    else:
+        locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=most_ticks)  # type: ignore[no-untyped-call]
     formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
     axes.set_xlim(edges[0] / _DAY_S, edges[-1] / _DAY_S)
     axes.set_xlabel("Time (UTC)")
@@ -395,6 +456,8 @@ def _vertical_edges(
     first = max(0.0, centres[0] - (middles[0] - centres[0]))
     last = centres[-1] + (centres[-1] - middles[-1])
     edges = np.concatenate(([first], middles, [last]))
+    if panel.along == "frequency" and centres[-1] >= _KILOHERTZ_FROM:
+        return edges / 1000
     if panel.along == "range" and mounting is not None and mounting.depth_m is not None:
         away = -edges if mounting.looking == "up" else edges
         return np.asarray(mounting.depth_m + away)
@@ -410,11 +473,12 @@ def _vertical_axis(
     edges = _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting)
     low, high = float(edges.min()), float(edges.max())
     if panel.along == "frequency":
-        steps = np.diff(np.asarray(coordinates, dtype=np.float64))
+        steps = np.diff(edges)
         if low > 0 and steps[-1] > 2 * steps[0]:
             axes.set_yscale("log")
         axes.set_ylim(low, high)
-        axes.set_ylabel("Frequency (Hz)")
+        kilo = "k" if max(coordinates) >= _KILOHERTZ_FROM else ""
+        axes.set_ylabel(f"Frequency ({kilo}Hz)")
         return
     mounting = mounting or Mounting()
     if mounting.depth_m is not None:

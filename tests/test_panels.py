@@ -61,3 +61,20 @@ def test_every_column_is_in_exactly_one_panel() -> None:
     mixed = columns("a", "Sv_1m", "x", "y_2kHz", "z_deg", "Sv_2m", "1")
     positions = [p for panel in find_panels(mixed) for p in panel.positions]
     assert sorted(positions) == list(range(len(mixed)))
+
+
+def test_a_unit_in_the_name_is_not_said_twice() -> None:
+    panels = find_panels(
+        [
+            Column("temperature_degC", "ctd", "degC"),
+            Column("sound_speed_m_s", "ctd", "m/s"),
+            Column("depth", "ctd", "m"),
+            Column("state", "ctd"),
+        ]
+    )
+    assert [panel.label for panel in panels] == [
+        "temperature (°C)",
+        "sound speed (m/s)",
+        "depth (m)",
+        "state",
+    ]

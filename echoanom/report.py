@@ -1,0 +1,541 @@
+"""One page that shows data, scores and events, and needs nothing beside it.
+
+Pictures are part of the file, nothing is loaded from elsewhere, and every text from
+outside is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from echoanom import figures, storage
+from echoanom.dataset import Dataset
+from echoanom.errors import MissingExtraError, OptionError, ScoresError
+from echoanom.events import Event, Shares
+from echoanom.inspection import inspect
+from echoanom.options import Options
+from echoanom.panels import Looking, Mounting, Panel, find_panels
+from echoanom.progress import Progress, no_progress
+from echoanom.reader import IndexedReader
+from echoanom.reconstruction import compare
+from echoanom.scores import ScoreTable
+from echoanom.stamps import format_stamp
+from echoanom.thresholds import Threshold
+from echoanom.timegrid import TimeGrid, choose_grid, highest, read_grid
+
+if TYPE_CHECKING:
+    from echoanom.artifact import Artifact
+
+TEMPLATE = "report.html"
+
+_PACKAGES = ("numpy", "matplotlib", "tensorflow", "keras")
+_MOST_PANELS = 12
+_DAY_S = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions(Options):
+    """What a report shows.
+
+    Attributes
+    ----------
+    title : str
+        Heading of the page. Empty: named after the dataset.
+    top_events : int
+        Events to show in detail, by rank.
+    looking : mapping of str to {'up', 'down'}
+        Where each sensor's range increases to. A sensor that is not named looks up, as
+        instruments on the sea floor do.
+    depth_m : mapping of str to float
+        Depths of instruments [m]. With it, range is drawn as depth.
+    most_steps : int
+        Most steps of time in an overview.
+    """
+
+    title: str = ""
+    top_events: int = 5
+    looking: Mapping[str, Looking] = dataclasses.field(default_factory=dict)
+    depth_m: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    most_steps: int = 1200
+
+    def __post_init__(self) -> None:
+        if self.top_events < 0:
+            raise OptionError(f"top_events must be at least 0, got {self.top_events!r}")
+        if self.most_steps < 2:
+            raise OptionError(f"most_steps must be at least 2, got {self.most_steps!r}")
+        for sensor in {*self.looking, *self.depth_m}:
+            self.mounting(sensor)
+
+    def mounting(self, sensor: str) -> Mounting:
+        """Return how a sensor looks.
+
+        Parameters
+        ----------
+        sensor : str
+            Its name.
+
+        Returns
+        -------
+        Mounting
+            Up, at an unknown depth, if nothing is said.
+        """
+        return Mounting(self.looking.get(sensor, "up"), self.depth_m.get(sensor))
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes
+    ----------
+    source : str
+        The picture itself, as a ``data:`` address.
+    alt : str
+        What it shows, for people who do not see it.
+    caption : str
+        What to know about it.
+    """
+
+    source: str
+    alt: str
+    caption: str = ""
+
+
+def write_report(
+    path: str,
+    *,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: Sequence[Event],
+    artifact: Artifact | None = None,
+    threshold: Threshold | None = None,
+    options: ReportOptions | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Write a report, complete or not at all.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of the HTML file.
+    dataset : Dataset
+        What was scored.
+    table : ScoreTable
+        The scores.
+    events : sequence of Event
+        The events found in them, by rank.
+    artifact : Artifact, optional
+        The model. Without it there are no reconstructions and no training curve.
+    threshold : Threshold, optional
+        Where events begin.
+    options : ReportOptions, optional
+        What to show; the defaults if left out.
+    progress : Progress
+        Is told how far reading and drawing are.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib or jinja2 is not installed.
+    ArtifactError
+        If the model is one of other columns.
+    ScoresError
+        If scores or events are of a time the dataset does not have.
+    OptionError
+        If an option names a sensor the dataset does not have.
+    StorageError
+        If it cannot be written.
+    """
+    options = options or ReportOptions()
+    _check(dataset, table, artifact, options)
+    page = _Page(dataset, table, tuple(events), artifact, threshold, options, progress)
+    storage.write_bytes(path, _render(page.content()).encode())
+
+
+def _check(
+    dataset: Dataset,
+    table: ScoreTable,
+    artifact: Artifact | None,
+    options: ReportOptions,
+) -> None:
+    sensors = {column.sensor for column in dataset.columns}
+    unknown = sorted({*options.looking, *options.depth_m} - sensors)
+    if unknown:
+        raise OptionError(
+            f"{dataset.path} has no sensor {', '.join(unknown)}; it has"
+            f" {', '.join(sorted(sensors))}"
+        )
+    if artifact is not None:
+        artifact.check_columns(dataset)
+    if not len(table.times) or not np.isin(table.times, dataset.times()).any():
+        raise ScoresError(
+            f"scores must be of rows of {dataset.path}, but none is; give the dataset"
+            " that was scored"
+        )
+
+
+class _Page:
+    """Gathers what the template shows."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        table: ScoreTable,
+        events: tuple[Event, ...],
+        artifact: Artifact | None,
+        threshold: Threshold | None,
+        options: ReportOptions,
+        progress: Progress,
+    ) -> None:
+        self.dataset = dataset
+        self.table = table
+        self.events = events
+        self.artifact = artifact
+        self.threshold = threshold
+        self.options = options
+        self.progress = progress
+        self.panels = find_panels(dataset.columns)
+        self.reader = IndexedReader(dataset)
+
+    def content(self) -> dict[str, Any]:
+        """Return the template's variables."""
+        name = self.dataset.path.rstrip("/").rpartition("/")[2]
+        return {
+            "title": self.options.title or f"Unusual moments in {name}",
+            "created": format_stamp(
+                int(datetime.datetime.now(datetime.UTC).timestamp())
+            ),
+            "notes": self.notes(),
+            "facts": self.facts(),
+            "sensors": self.sensors(),
+            "events": [_event_row(event) for event in self.events],
+            "overviews": self.overviews(),
+            "details": self.details(),
+            "histogram": self.histogram(),
+            "training": self.training(),
+            "provenance": self.provenance(),
+        }
+
+    def notes(self) -> list[str]:
+        """Say what makes the page less certain than it looks."""
+        notes = []
+        made_of = self.table.provenance.get("dataset") or {}
+        if made_of.get("digest") not in (None, self.dataset.digest):
+            notes.append(
+                "The scores were made of another version of the dataset than the one"
+                " drawn here."
+            )
+        made_by = self.table.provenance.get("model") or {}
+        if self.artifact is not None and made_by.get("digest") not in (
+            None,
+            self.artifact.digest,
+        ):
+            notes.append(
+                "The scores were made by another model than the one shown here."
+            )
+        if self.threshold is not None and self.threshold.source == "scores":
+            notes.append(
+                "The threshold was computed from the very scores it is applied to,"
+                " because no calibration came with them."
+            )
+        if self.dataset.has_filled:
+            notes.append(
+                "Short gaps were filled by interpolation. Filled values are drawn, but"
+                " count neither in the score nor in the differences."
+            )
+        return notes
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Return the figures that open the page."""
+        summary = inspect(self.dataset).summary
+        scored = int(np.isfinite(self.table.score).sum())
+        alarmed = sum(event.end - event.start for event in self.events)
+        facts = [
+            ("Dataset", summary["path"]),
+            ("Time", f"{summary['start']} to {summary['end']}"),
+            (
+                "Rows",
+                f"{summary['rows']:,} of {_duration(summary['period_s'])} on"
+                f" {_count(summary['days'], 'day')},"
+                f" {_count(summary['columns'], 'column')}",
+            ),
+            (
+                "Gaps",
+                f"{max(summary['runs'] - 1, 0):,}; the longest lasts"
+                f" {summary['longest_gap']}; {summary['missing_share']:.2%} of the cells"
+                " are missing",
+            ),
+            ("Scored", f"{scored:,} rows ({scored / max(summary['rows'], 1):.1%})"),
+        ]
+        if self.threshold is not None:
+            source = {
+                "calibration": "from the model's held-back days",
+                "scores": "from these scores",
+                "number": "given as a number",
+            }[self.threshold.source]
+            facts.append(
+                (
+                    "Threshold",
+                    f"{self.threshold.value:.6g} ({self.threshold.rule}, {source})",
+                )
+            )
+        facts.append(
+            (
+                "Events",
+                f"{_count(len(self.events), 'event')}, together {_duration(alarmed)}",
+            )
+        )
+        return facts
+
+    def sensors(self) -> list[dict[str, Any]]:
+        """Return what each sensor has."""
+        coverage = inspect(self.dataset).coverage
+        return [
+            {"name": sensor, **values} for sensor, values in coverage["sensors"].items()
+        ]
+
+    def overviews(self) -> list[dict[str, Any]]:
+        """Draw each sensor over the whole time."""
+        runs = self.dataset.runs
+        end = int(runs.start_s[-1] + runs.rows[-1] * self.dataset.period_s)
+        grid = choose_grid(
+            int(runs.start_s[0]), end, self.dataset.period_s, self.options.most_steps
+        )
+        values = read_grid(
+            self.dataset, grid, reader=self.reader, progress=self.progress
+        )
+        score = highest(self.table.times, self.table.score, grid)
+        sensors = list(dict.fromkeys(panel.sensor for panel in self.panels))
+        pictures = []
+        for done, sensor in enumerate(sensors):
+            self.progress("Draw sensors", done, len(sensors))
+            panels = [panel for panel in self.panels if panel.sensor == sensor]
+            figure = figures.overview(
+                panels[:_MOST_PANELS],
+                grid,
+                values,
+                score,
+                threshold=self.threshold.value if self.threshold else None,
+                events=self.events,
+                mounting=self.options.mounting(sensor),
+            )
+            pictures.append(
+                {
+                    "sensor": sensor,
+                    "picture": _picture(
+                        figure,
+                        self._overview_alt(sensor, panels, grid),
+                        self._overview_caption(panels, grid),
+                    ),
+                }
+            )
+        self.progress("Draw sensors", len(sensors), len(sensors))
+        return pictures
+
+    def _overview_alt(
+        self, sensor: str, panels: Sequence[Panel], grid: TimeGrid
+    ) -> str:
+        shown = ", ".join(panel.label for panel in panels[:_MOST_PANELS])
+        edges = grid.edges
+        return (
+            f"{sensor}: {shown} from {format_stamp(int(edges[0]))} to"
+            f" {format_stamp(int(edges[-1]))}, above the score with"
+            f" {_count(len(self.events), 'event')}"
+        )
+
+    def _overview_caption(self, panels: Sequence[Panel], grid: TimeGrid) -> str:
+        caption = []
+        if grid.step_s > self.dataset.period_s:
+            caption.append(
+                f"A step is {_duration(grid.step_s)}: the average of the rows in it,"
+                " levels as power and directions as vectors; of the score, the highest."
+            )
+        caption.append("Orange marks events, with their ranks; hatched: no data.")
+        left_out = len(panels) - _MOST_PANELS
+        if left_out > 0:
+            caption.append(f"{_count(left_out, 'more quantity', 'more quantities')}.")
+        return " ".join(caption)
+
+    def details(self) -> list[dict[str, Any]]:
+        """Draw the top events with what the model makes of them."""
+        chosen = self.events[: self.options.top_events] if self.artifact else ()
+        details = []
+        for done, event in enumerate(chosen):
+            self.progress("Draw events", done, len(chosen))
+            details.append({"row": _event_row(event), "picture": self._detail(event)})
+        self.progress("Draw events", len(chosen), len(chosen))
+        return details
+
+    def _detail(self, event: Event) -> Picture | None:
+        if self.artifact is None:
+            return None
+        compared = compare(self.dataset, self.artifact, event, self.reader)
+        if compared is None:
+            return None
+        panels = compared.worst_panels(self.panels, event, 2)
+        mountings = [self.options.mounting(panel.sensor) for panel in panels]
+        figure = figures.comparison(panels, compared, event, mountings)
+        shown = " and ".join(f"{panel.label} of {panel.sensor}" for panel in panels)
+        return _picture(
+            figure,
+            f"Event {event.rank}: {shown}, observed, as the model reconstructs it, and"
+            " the difference",
+        )
+
+    def histogram(self) -> Picture:
+        """Draw how often scores occur."""
+        value = self.threshold.value if self.threshold else None
+        return _picture(
+            figures.score_histogram(self.table.score, value),
+            "Histogram of the scores, with the threshold",
+            "Scores of all rows.",
+        )
+
+    def training(self) -> Picture | None:
+        """Draw how training went."""
+        if self.artifact is None or not self.artifact.record.history:
+            return None
+        record = self.artifact.record
+        figure = figures.learning_curve(
+            [epoch.epoch for epoch in record.history],
+            [epoch.loss for epoch in record.history],
+            [epoch.validation_loss for epoch in record.history],
+        )
+        return _picture(
+            figure,
+            "Loss of training and of held-back days over the epochs",
+            f"Trained on {_count(len(record.training_days), 'day')}, held back"
+            f" {_count(len(record.validation_days), 'day')}; {record.stop_reason}.",
+        )
+
+    def provenance(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Say what made this page, so that it can be made again."""
+        manifest = self.dataset.manifest
+        groups: list[tuple[str, Mapping[str, Any]]] = [
+            (
+                "Software",
+                {
+                    "echoanom": _version("echoanom"),
+                    "Python": platform.python_version(),
+                    **{name: _version(name) for name in _PACKAGES},
+                },
+            ),
+            ("Dataset", {"path": self.dataset.path, "digest": self.dataset.digest}),
+            ("Tables", manifest.table.as_json()),
+            ("Join", manifest.stack.as_json()),
+            ("Storage", manifest.shard.as_json()),
+        ]
+        if self.artifact is not None:
+            record = self.artifact.record
+            groups += [
+                (
+                    "Model",
+                    {
+                        "path": self.artifact.path,
+                        "digest": self.artifact.digest,
+                        "trained on": record.dataset_path,
+                        "trained on digest": record.dataset_digest,
+                        "training days": _days(record.training_days),
+                        "held-back days": _days(record.validation_days),
+                    },
+                ),
+                ("Network", self.artifact.network.as_json()),
+                ("Windows", self.artifact.window.as_json()),
+                ("Training", self.artifact.training.as_json()),
+            ]
+        groups += [
+            (f"Scores: {name}", values)
+            for name, values in self.table.provenance.items()
+            if isinstance(values, Mapping)
+        ]
+        groups.append(("Report", self.options.as_json()))
+        return [
+            (name, [(key, _text(value)) for key, value in values.items()])
+            for name, values in groups
+        ]
+
+
+def _render(content: Mapping[str, Any]) -> str:
+    try:
+        import jinja2
+    except ImportError:
+        raise MissingExtraError("the report", "report") from None
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("echoanom"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(content)
+
+
+def _picture(figure: Any, alt: str, caption: str = "") -> Picture:
+    encoded = base64.b64encode(figures.as_png(figure)).decode()
+    return Picture(f"data:image/png;base64,{encoded}", alt, caption)
+
+
+def _event_row(event: Event) -> dict[str, Any]:
+    return {
+        "rank": event.rank,
+        "start": _clock(event.start),
+        "end": _clock(event.end),
+        "peak": _clock(event.peak),
+        "duration": _duration(event.end - event.start),
+        "mean_score": f"{event.mean_score:.4g}",
+        "peak_score": f"{event.peak_score:.4g}",
+        "sensors": _shares(event.top_sensors),
+        "columns": _shares(event.top_columns),
+    }
+
+
+def _shares(shares: Shares) -> list[tuple[str, str]]:
+    return [
+        (name, f"{share:.0%}" if share >= 0.1 else f"{share:.1%}")
+        for name, share in shares
+    ]
+
+
+def _clock(time_s: int) -> str:
+    return format_stamp(time_s).replace("T", " ").removesuffix("Z")
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.4g} min"
+    if seconds < 2 * _DAY_S:
+        return f"{seconds / 3600:.3g} h"
+    return f"{seconds / _DAY_S:.3g} days"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _days(days: Sequence[str]) -> str:
+    return f"{len(days)} ({days[0]} to {days[-1]})" if days else "0"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value)) or "–"
+    return str(value) if value not in (None, "") else "–"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
