@@ -13,11 +13,13 @@ Nothing in it is code: reading it runs nothing but this package.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import platform
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -208,6 +210,7 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
             "record": artifact.record.as_json(),
             "columns": [column.as_json() for column in artifact.columns],
             "digests": {name: _digest(content) for name, content in files.items()},
+            "weights_digest": _weights_digest(artifact.model),
         }
     )
     # While the files of another artifact are replaced, there is none.
@@ -265,15 +268,13 @@ def load_artifact(path: str) -> Artifact:
             f" {type(error).__name__}: {error}; train again"
         ) from None
     model = build_autoencoder(window.size, len(columns), network)
-    try:
-        _set_weights(model, files[_WEIGHTS])
-    except (KeyError, ValueError, OSError) as error:
+    if not _set_weights(model, files[_WEIGHTS], about.get("weights_digest")):
         raise ArtifactError(
             f"{path}: its weights must fit the network of its options, but Keras"
-            f" {keras.__version__} cannot take what"
-            f" Keras {about.get('versions', {}).get('keras')} wrote:"
-            f" {str(error).splitlines()[0]}"
-        ) from None
+            f" {keras.__version__} cannot read them as"
+            f" Keras {about.get('versions', {}).get('keras')} wrote them; use that"
+            " version, or train again"
+        )
     return Artifact(
         columns=columns,
         period_s=period_s,
@@ -325,12 +326,25 @@ def _weights(artifact: Artifact) -> bytes:
         return storage.read_bytes(local)
 
 
-def _set_weights(model: keras.Model, weights: bytes) -> None:
+def _set_weights(model: keras.Model, weights: bytes, digest: str | None) -> bool:
+    """Set the weights, and tell whether they are those that were saved."""
     with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
         local = os.path.join(folder, _WEIGHTS)
         with open(local, "wb") as file:
             file.write(weights)
-        model.load_weights(local)
+        # A file of another layout makes some versions of Keras raise, and others warn
+        # and keep the random weights. The digest tells either way.
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            model.load_weights(local)
+    return _weights_digest(model) == digest
+
+
+def _weights_digest(model: keras.Model) -> str:
+    digest = xxhash.xxh3_128()
+    for array in model.get_weights():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _read_about(path: str) -> tuple[bytes, dict[str, Any]]:

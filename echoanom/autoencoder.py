@@ -109,7 +109,8 @@ def build_autoencoder(
     Every level of the encoder is a convolution with ReLU and a 2 x 2 maximum pooling;
     every level of the decoder a convolution with ReLU and a 2 x 2 upsampling. A last
     convolution brings back one channel. Inside, windows are padded with zeros to what
-    the poolings divide, and cropped again at the end.
+    the poolings divide, and cropped again at the end. Weights before a ReLU begin as
+    in [1]_, Eq. 10, so that signals reach the end of so many layers.
 
     Parameters
     ----------
@@ -130,6 +131,11 @@ def build_autoencoder(
     ------
     OptionError
         If the size or the number of columns is less than 1.
+
+    References
+    ----------
+    .. [1] K. He et al., "Delving Deep into Rectifiers", ICCV 2015,
+       doi:10.1109/ICCV.2015.123.
     """
     options = options or ModelOptions()
     if size < 1 or columns < 1:
@@ -164,5 +170,10 @@ def _convolution(
     filters: int, options: ModelOptions, name: str, activation: str = "relu"
 ) -> Any:
     return layers.Conv2D(
-        filters, options.kernel, padding="same", activation=activation, name=name
+        filters,
+        options.kernel,
+        padding="same",
+        activation=activation,
+        kernel_initializer="he_normal" if activation == "relu" else "glorot_uniform",
+        name=name,
     )
