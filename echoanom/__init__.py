@@ -5,8 +5,8 @@ it, an autoencoder learns what is usual, and what it cannot reproduce is scored,
 gathered into events and drawn.
 
 The names below are loaded when they are first used, so that importing the package
-costs next to nothing; TensorFlow is imported by what needs it. `echoanom.pipeline`
-holds the windows as a ``tf.data.Dataset``, `echoanom.errors` every error.
+costs next to nothing; TensorFlow is imported by what needs it. `echoanom.errors` holds
+every error.
 """
 
 import lazy_loader

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import re
 from collections.abc import Sequence
 
@@ -15,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom import storage
+from echoanom.errors import ScoresError
 from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable, sensor_shares
 from echoanom.stamps import format_stamp
 from echoanom.texttable import TextTable, read_text_table
+from echoanom.thresholds import Threshold
 
+FORMAT = 1
 HEADER = (
     "event",
     "start",
@@ -167,18 +171,25 @@ def _largest(names: Sequence[str], shares: NDArray[np.float64], count: int) -> S
     )
 
 
-def write_events(path: str, events: Sequence[Event]) -> None:
+def write_events(
+    path: str, events: Sequence[Event], threshold: Threshold | None = None
+) -> None:
     """Write ``events.csv``, complete or not at all.
 
     Parameters
     ----------
     path : str
-        Path or URL.
+        Path or URL, ending in ``.csv``.
     events : sequence of Event
         The events, by rank.
+    threshold : Threshold, optional
+        What they were found with. Its neighbour ``….json`` keeps it; without one, a
+        neighbour of events that were there before is removed.
 
     Raises
     ------
+    ScoresError
+        If the neighbour that would be removed is something else.
     StorageError
         If it cannot be written.
     """
@@ -199,7 +210,54 @@ def write_events(path: str, events: Sequence[Event]) -> None:
                 _format_shares(event.top_sensors),
             )
         )
+    if threshold is None:
+        # A neighbour that is not ours makes this raise, and stays.
+        if read_threshold(path) is not None:
+            storage.remove(_neighbour(path))
+    else:
+        about = {"format": FORMAT, "threshold": dataclasses.asdict(threshold)}
+        storage.write_bytes(_neighbour(path), (json.dumps(about) + "\n").encode())
     storage.write_bytes(path, text.getvalue().encode())
+
+
+def read_threshold(path: str) -> Threshold | None:
+    """Read what events were found with.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL of their ``.csv``.
+
+    Returns
+    -------
+    Threshold or None
+        None if nothing beside the table tells.
+
+    Raises
+    ------
+    ScoresError
+        If the file beside it does not hold a threshold this version can read.
+    StorageError
+        If it cannot be read.
+    """
+    neighbour = _neighbour(path)
+    if not storage.exists(neighbour):
+        return None
+    try:
+        about = json.loads(storage.read_bytes(neighbour))
+        if about["format"] != FORMAT:
+            raise ValueError
+        found = about["threshold"]
+        return Threshold(float(found["value"]), str(found["rule"]), found["source"])
+    except (ValueError, KeyError, TypeError):
+        raise ScoresError(
+            f"{neighbour}: must hold the threshold of {path} in format {FORMAT}, but"
+            " does not; detect the events again, or remove it"
+        ) from None
+
+
+def _neighbour(path: str) -> str:
+    return f"{path.removesuffix('.csv')}.json"
 
 
 def read_events(path: str) -> tuple[Event, ...]:

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 
 from echoanom.columns import Column
 from echoanom.errors import ScoresError
-from echoanom.events import HEADER, Event, detect, read_events, write_events
+from echoanom.events import (
+    HEADER,
+    Event,
+    detect,
+    read_events,
+    read_threshold,
+    write_events,
+)
 from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable
+from echoanom.thresholds import Threshold
 from tests.naive import naive_events
 
 COLUMNS = (Column("a", "one"), Column("b", "one"), Column("c", "two"))
@@ -175,3 +183,27 @@ def test_a_malformed_line_is_refused(tmp_path: Path, line: str, message: str) ->
     path.write_text(",".join(HEADER) + f"\n{line}\n")
     with pytest.raises(ScoresError, match=f"line 2.*{message}"):
         read_events(str(path))
+
+
+def test_events_keep_the_threshold_they_were_found_with(tmp_path: Path) -> None:
+    path = str(tmp_path / "events.csv")
+    threshold = Threshold(0.1 + 0.2, "mad:6", "calibration")
+    write_events(path, (), threshold)
+    assert read_threshold(path) == threshold
+    write_events(path, ())
+    assert read_threshold(path) is None
+    assert [file.name for file in tmp_path.iterdir()] == ["events.csv"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "threshold": {}}'])
+def test_a_neighbour_that_holds_no_threshold_is_refused_and_stays(
+    tmp_path: Path, content: str
+) -> None:
+    path = tmp_path / "events.csv"
+    neighbour = tmp_path / "events.json"
+    neighbour.write_text(content)
+    with pytest.raises(ScoresError, match="events.json: must hold the threshold"):
+        read_threshold(str(path))
+    with pytest.raises(ScoresError, match="events.json"):
+        write_events(str(path), ())
+    assert neighbour.read_text() == content

@@ -183,7 +183,10 @@ def main(arguments: Optional[list[str]] = None) -> None:
         )
     folder = os.path.abspath(folder)
     if not ready(folder, extra, ROOT):
-        prepare(folder, extra, ROOT)
+        try:
+            prepare(folder, extra, ROOT)
+        except KeyboardInterrupt:
+            raise SystemExit("set-up interrupted; the next call begins anew") from None
 
 
 if __name__ == "__main__":
