@@ -15,6 +15,7 @@ from echoanom.events import Event
 from echoanom.palette import STYLE, colour_limits
 from echoanom.panels import Mounting, Panel
 from echoanom.plots import (
+    BESIDE,
     draw_bins,
     draw_learning_curve,
     draw_lines,
@@ -23,6 +24,7 @@ from echoanom.plots import (
     draw_time_axis,
     mark_above,
     mark_events,
+    plain,
 )
 from echoanom.reconstruction import Comparison
 from echoanom.timegrid import TimeGrid, thin_bins
@@ -116,7 +118,7 @@ def overview(
     if any(panel.is_image for panel in panels):
         # Beside the axes there is the room that colour bars take.
         for text in score_axes.texts:
-            text.set_in_layout(False)
+            text.set_in_layout(text.get_gid() != BESIDE)
     figure.align_ylabels()
     return figure
 
@@ -170,7 +172,7 @@ def comparison(
                     values,
                     mounting=mounting,
                     limits=limits,
-                    colorbar=axes is middle,
+                    colorbar=axes is left,
                     colorbar_axes=bars[0],
                 )
             _draw(
@@ -187,13 +189,13 @@ def comparison(
             _draw(middle, panel, compared.edges, reproduced)
             _draw(right, panel, compared.edges, difference, difference=True)
             right.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-        left.set_title(f"Observed ({panel.sensor})")
+        left.set_title(plain(f"Observed ({panel.sensor})"))
         middle.set_title("Reconstruction")
         # A colour bar has the unit; lines have no room for a label of their own.
         unit = (
             "" if panel.is_image else panel.difference_label.removeprefix("Difference")
         )
-        right.set_title(f"Observed − reconstruction{unit}")
+        right.set_title(plain(f"Observed − reconstruction{unit}"))
         for axes in (middle, right):
             axes.set_ylabel("")
         for axes in (middle, right) if panel.is_image else (middle,):

@@ -25,6 +25,9 @@ from echoanom.panels import Mounting, Panel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+BESIDE = "beside"
+"""Mark (gid) of text that stands to the right of the axes."""
+
 _DAY_S = 86_400
 _EMPTY, _HATCH = "#f1f1f1", "#c9c9c9"
 # A score that spans more than this is drawn on a logarithmic axis.
@@ -103,7 +106,7 @@ def draw_bins(
         mesh,
         cax=colorbar_axes,
         ax=axes if colorbar_axes is None else None,
-        label=panel.difference_label if difference else panel.label,
+        label=plain(panel.difference_label if difference else panel.label),
         extend=colour_ends(values, low, high),
     )
     bar.outline.set_linewidth(0.6)
@@ -148,7 +151,7 @@ def draw_lines(
             centres,
             np.ma.masked_invalid(values),
             color=LINES[position % len(LINES)],
-            label=name,
+            label=plain(name),
             **style,
         )
     if kind == "direction":
@@ -156,7 +159,7 @@ def draw_lines(
         axes.set_yticks([0, 90, 180, 270, 360])
     if len(series) > 1:
         axes.legend(loc="upper left", ncols=len(series), borderaxespad=0.2)
-    axes.set_ylabel(label.replace(" (", "\n("))
+    axes.set_ylabel(plain(label).replace(" (", "\n("))
     axes.margins(y=0.08)
     draw_time_axis(axes, edges)
     return axes
@@ -205,6 +208,7 @@ def draw_score(
             va="center",
             fontsize=6.5,
             color=BLUE,
+            gid=BESIDE,
         )
     known = score[np.isfinite(score)]
     if len(known) and _is_wide(known):
@@ -430,6 +434,22 @@ def draw_time_axis(
     axes.set_xlim(edges[0] / _DAY_S, edges[-1] / _DAY_S)
     axes.set_xlabel("Time (UTC)")
     return axes
+
+
+def plain(text: str) -> str:
+    """Take the meaning that dollar signs have for matplotlib out of a text.
+
+    Parameters
+    ----------
+    text : str
+        A name from outside.
+
+    Returns
+    -------
+    str
+        What matplotlib draws as that text.
+    """
+    return text.replace("$", r"\$")
 
 
 def mark_missing(axes: Axes) -> Axes:

@@ -27,7 +27,7 @@ from echoanom.progress import Progress, no_progress
 from echoanom.reader import IndexedReader
 from echoanom.reconstruction import compare
 from echoanom.scores import ScoreTable
-from echoanom.stamps import format_stamp
+from echoanom.stamps import day_of, format_stamp
 from echoanom.thresholds import Threshold
 from echoanom.timegrid import TimeGrid, choose_grid, highest, read_grid
 
@@ -38,6 +38,7 @@ TEMPLATE = "report.html"
 
 _PACKAGES = ("numpy", "matplotlib", "tensorflow", "keras")
 _MOST_PANELS = 12
+_LEAST_SHARE = 0.005
 _DAY_S = 86_400
 
 
@@ -256,6 +257,8 @@ class _Page:
     def facts(self) -> list[tuple[str, str]]:
         """Return the figures that open the page."""
         summary = inspect(self.dataset).summary
+        gaps = max(summary["runs"] - 1, 0)
+        longest = f", the longest of {summary['longest_gap']}" if gaps else ""
         scored = int(np.isfinite(self.table.score).sum())
         alarmed = sum(event.end - event.start for event in self.events)
         facts = [
@@ -269,9 +272,8 @@ class _Page:
             ),
             (
                 "Gaps",
-                f"{max(summary['runs'] - 1, 0):,}; the longest lasts"
-                f" {summary['longest_gap']}; {summary['missing_share']:.2%} of the cells"
-                " are missing",
+                f"{_count(gaps, 'gap')} of all sensors{longest};"
+                f" {summary['missing_share']:.2%} of the cells are missing",
             ),
             ("Scored", f"{scored:,} rows ({scored / max(summary['rows'], 1):.1%})"),
         ]
@@ -487,8 +489,8 @@ def _event_row(event: Event) -> dict[str, Any]:
     return {
         "rank": event.rank,
         "start": _clock(event.start),
-        "end": _clock(event.end),
-        "peak": _clock(event.peak),
+        "end": _clock(event.end, event.start),
+        "peak": _clock(event.peak, event.start),
         "duration": _duration(event.end - event.start),
         "mean_score": f"{event.mean_score:.4g}",
         "peak_score": f"{event.peak_score:.4g}",
@@ -501,11 +503,16 @@ def _shares(shares: Shares) -> list[tuple[str, str]]:
     return [
         (name, f"{share:.0%}" if share >= 0.1 else f"{share:.1%}")
         for name, share in shares
+        if share >= _LEAST_SHARE
     ]
 
 
-def _clock(time_s: int) -> str:
-    return format_stamp(time_s).replace("T", " ").removesuffix("Z")
+def _clock(time_s: int, after_s: int | None = None) -> str:
+    """Write a time, without its date if that is the date of another time."""
+    day, _, clock = format_stamp(time_s).removesuffix("Z").partition("T")
+    clock = clock.removesuffix(":00")
+    same_day = after_s is not None and day_of(time_s) == day_of(after_s)
+    return clock if same_day else f"{day} {clock}"
 
 
 def _duration(seconds: int) -> str:

@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import base64
+import builtins
+import dataclasses
+import html
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import image
+
+from echoanom.conversion import convert
+from echoanom.dataset import Dataset, open_dataset
+from echoanom.errors import MissingExtraError, OptionError, ScoresError
+from echoanom.events import Event, detect
+from echoanom.history import EpochLosses
+from echoanom.normalization import Normalization
+from echoanom.options import (
+    EventOptions,
+    ModelOptions,
+    StackOptions,
+    TrainOptions,
+    WindowOptions,
+)
+from echoanom.report import ReportOptions, write_report
+from echoanom.scores import ScoreTable
+from echoanom.thresholds import Threshold
+from tests.conftest import WriteSource
+
+DAY = 1_422_748_800
+ROWS = 400
+EVIL = "<script>alert('x')</script>&\"_1m"
+
+
+class Page(HTMLParser):
+    """Collects what a browser would load, and the tags it would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.pictures: list[dict[str, str | None]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "srcset")]
+        if tag == "img":
+            self.pictures.append(dict(attrs))
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, write_source: WriteSource) -> Dataset:
+    """Return two sensors, one with bins, with a gap and a column of an evil name."""
+    rng = np.random.default_rng(1)
+    times = pd.date_range("2015-02-01", periods=ROWS, freq="min")
+    bins = {f"Sv_{n}m": rng.uniform(-90, -50, ROWS) for n in range(1, 7)}
+    point = {"temp": rng.normal(7, 0.1, ROWS), EVIL: rng.normal(0, 1, ROWS)}
+    sensors = {"echosounder": bins, "ctd": point}
+    source = {
+        name: {"2015-02-01": pd.DataFrame(table, index=times).drop(times[90:95])}
+        for name, table in sensors.items()
+    }
+    write_source(tmp_path / "source", source)
+    convert(
+        str(tmp_path / "source"),
+        str(tmp_path / "dataset"),
+        stacking=StackOptions(sensors=("echosounder", "ctd")),
+    )
+    return open_dataset(str(tmp_path / "dataset"))
+
+
+@pytest.fixture
+def table(dataset: Dataset) -> ScoreTable:
+    rng = np.random.default_rng(2)
+    times = dataset.times()
+    score = rng.uniform(0.5, 1.0, len(times))
+    for first in (20, 91, 200, 330):
+        score[first : first + 5] += first / 100
+    columns = dataset.columns
+    return ScoreTable(
+        times=times,
+        score=score,
+        window_score=score,
+        windows=np.ones(len(times), dtype=np.int64),
+        shares=rng.dirichlet(np.ones(len(columns)), len(times)).astype(np.float16),
+        columns=columns,
+        provenance={"dataset": {"path": dataset.path, "digest": dataset.digest}},
+    )
+
+
+@pytest.fixture
+def events(table: ScoreTable) -> tuple[Event, ...]:
+    return detect(table, EventOptions(merge_gap_min=0, top_columns=8), 1.1)
+
+
+@pytest.fixture
+def artifact(dataset: Dataset) -> Any:
+    """Return what a report asks of a model, without a network."""
+    ones = np.ones(len(dataset.columns), dtype=np.float32)
+    return SimpleNamespace(
+        columns=dataset.columns,
+        check_columns=lambda other: None,
+        normalization=Normalization("range", 0 * ones, ones, 0 * ones),
+        window=WindowOptions(size=16),
+        network=ModelOptions(),
+        training=TrainOptions(),
+        record=SimpleNamespace(
+            dataset_path="training/set",
+            dataset_digest="abc",
+            training_days=("2015-01-01",),
+            validation_days=("2015-01-02", "2015-01-03"),
+            history=(EpochLosses(1, 0.5, 0.6), EpochLosses(2, 0.4, 0.5)),
+            stop_reason="all 2 epochs done",
+        ),
+        path="some/model",
+        digest="0123",
+        reconstruct=lambda values: np.nan_to_num(values) * 0.9,
+    )
+
+
+def written(tmp_path: Path, **parts: Any) -> str:
+    path = tmp_path / "report.html"
+    write_report(str(path), **parts)
+    return path.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_every_event(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
+) -> None:
+    text = written(tmp_path, dataset=dataset, table=table, events=events)
+    assert len(events) == 4
+    for event in events:
+        assert f"{event.peak_score:.4g}" in text
+        assert f"{event.mean_score:.4g}" in text
+        minute = (event.start - DAY) // 60
+        assert f"2015-02-01 {minute // 60:02}:{minute % 60:02}" in text
+        for name, _ in event.top_columns[:1]:
+            assert name in html.unescape(text)
+
+
+def test_the_page_loads_nothing_from_elsewhere(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    text = written(
+        tmp_path, dataset=dataset, table=table, events=events, artifact=artifact
+    )
+    page = Page(text)
+    assert page.links
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert not {"script", "link", "iframe", "object"}.intersection(page.tags)
+    ids = set(re.findall(r'id="([^"]+)"', text))
+    assert {link[1:] for link in page.links if link.startswith("#")} <= ids
+
+
+def test_pictures_are_whole_and_say_what_they_show(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    text = written(
+        tmp_path,
+        dataset=dataset,
+        table=table,
+        events=events,
+        artifact=artifact,
+        options=ReportOptions(top_events=2),
+    )
+    pictures = Page(text).pictures
+    # Two sensors, two events, the histogram and the training curve.
+    assert len(pictures) == 6
+    for picture in pictures:
+        assert picture["alt"]
+        content = base64.b64decode((picture["src"] or "").partition(",")[2])
+        height, width = image.imread(io.BytesIO(content)).shape[:2]
+        assert width > 500 and height > 300
+    assert "Event 1: " in text and "Event 2: " in text and "Event 3: " not in text
+
+
+def test_names_from_outside_are_escaped(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    evil = dataclasses.replace(
+        events[0], top_columns=((f"ctd/{EVIL}", 1.0),), top_sensors=((EVIL, 1.0),)
+    )
+    text = written(
+        tmp_path,
+        dataset=dataset,
+        table=table,
+        events=[evil, *events[1:]],
+        artifact=artifact,
+        options=ReportOptions(title=EVIL),
+        threshold=Threshold(1.1, EVIL, "number"),
+    )
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 4
+    assert "script" not in Page(text).tags
+
+
+def test_without_a_model_there_are_no_reconstructions(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
+) -> None:
+    text = written(tmp_path, dataset=dataset, table=table, events=events)
+    assert "Top events" not in text
+    assert len(Page(text).pictures) == 3
+
+
+def test_no_event_is_said_in_words(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, artifact: Any
+) -> None:
+    text = written(tmp_path, dataset=dataset, table=table, events=[], artifact=artifact)
+    assert "there are no events" in text
+
+
+def test_an_event_in_a_stretch_too_short_for_a_window_is_said_in_words(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    artifact.window = WindowOptions(size=91)
+    early = [event for event in events if event.peak < DAY + 5400]
+    text = written(
+        tmp_path, dataset=dataset, table=table, events=early, artifact=artifact
+    )
+    assert "shorter than a window" in text
+
+
+def test_what_made_the_page_is_on_it(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    text = written(
+        tmp_path,
+        dataset=dataset,
+        table=table,
+        events=events,
+        artifact=artifact,
+        threshold=Threshold(1.1, "mad:6", "calibration"),
+    )
+    for expected in (
+        dataset.digest,
+        "0123",
+        "training/set",
+        "mad:6",
+        "held-back days",
+        "sigmoid",
+        np.__version__,
+        "1 gap of all sensors, the longest of 0:05:00",
+        "395 rows (100.0%)",
+    ):
+        assert expected in text, expected
+
+
+def test_doubts_are_noted(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    other = dataclasses.replace(
+        table, provenance={"dataset": {"digest": "x"}, "model": {"digest": "y"}}
+    )
+    text = written(
+        tmp_path,
+        dataset=dataset,
+        table=other,
+        events=events,
+        artifact=artifact,
+        threshold=Threshold(1.1, "mad:6", "scores"),
+    )
+    assert text.count('class="note"') == 3
+    plain = written(tmp_path, dataset=dataset, table=table, events=events)
+    assert 'class="note"' not in plain
+
+
+def test_a_long_time_is_drawn_in_few_steps(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
+) -> None:
+    text = written(
+        tmp_path,
+        dataset=dataset,
+        table=table,
+        events=events,
+        options=ReportOptions(most_steps=50),
+    )
+    assert "A step is 10 min" in text
+
+
+def test_how_instruments_look_is_checked(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable
+) -> None:
+    with pytest.raises(OptionError, match="has no sensor sonar"):
+        written(
+            tmp_path,
+            dataset=dataset,
+            table=table,
+            events=[],
+            options=ReportOptions(looking={"sonar": "up"}),
+        )
+    with pytest.raises(OptionError, match="one of up, down"):
+        ReportOptions(looking={"echosounder": "left"})  # type: ignore[dict-item]
+    for wrong in ({"top_events": -1}, {"most_steps": 1}):
+        with pytest.raises(OptionError, match="must be at least"):
+            ReportOptions(**wrong)  # type: ignore[arg-type]
+    options = ReportOptions(looking={"ek": "down"}, depth_m={"ek": 3.0})
+    assert ReportOptions.from_json(options.as_json()) == options
+    assert options.mounting("ek").looking == "down"
+    assert options.mounting("other").looking == "up"
+
+
+def test_scores_of_another_time_are_refused(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable
+) -> None:
+    moved = dataclasses.replace(table, times=table.times + 86_400)
+    with pytest.raises(ScoresError, match="give the dataset that was scored"):
+        written(tmp_path, dataset=dataset, table=moved, events=[])
+
+
+def test_settings_of_the_caller_stay_as_they_are(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable
+) -> None:
+    before = dict(matplotlib.rcParams)
+    written(tmp_path, dataset=dataset, table=table, events=[])
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "jinja2"])
+def test_without_its_packages_the_extra_is_named(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+) -> None:
+    original = builtins.__import__
+
+    def without(name: str, *rest: Any, **options: Any) -> Any:
+        if name.partition(".")[0] == package:
+            raise ImportError(name)
+        return original(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingExtraError, match=r"echoanom\[report\]"):
+        written(tmp_path, dataset=dataset, table=table, events=[])
+    assert not (tmp_path / "report.html").exists()
