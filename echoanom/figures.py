@@ -148,7 +148,7 @@ def comparison(
     Figure
         Not yet drawn to anything.
     """
-    heights = [1.75 if panel.is_image else 1.2 for panel in panels]
+    heights = [1.9 if panel.is_image else 1.2 for panel in panels]
     figure = _figure(_WIDTH, sum(heights) + 0.55 * len(heights) + 0.1)
     layout = figure.add_gridspec(
         len(panels), 5, width_ratios=[1, 1, 0.03, 1, 0.03], height_ratios=heights

@@ -350,7 +350,7 @@ def draw_score_histogram(
             color=BLUE,
             linewidth=0.9,
             linestyle=(0, (5, 2)),
-            label=f"threshold {threshold:.4g}\n{share:.2%} of rows above",
+            label=f"threshold {threshold:.4g}\n{100 * share:.2f} % of rows above",
         )
         axes.legend(loc="upper right")
     return axes

@@ -205,6 +205,7 @@ class _Page:
         self.progress = progress
         self.panels = find_panels(dataset.columns)
         self.reader = IndexedReader(dataset)
+        self.inspection = inspect(dataset)
 
     def content(self) -> dict[str, Any]:
         """Return the template's variables."""
@@ -256,9 +257,10 @@ class _Page:
 
     def facts(self) -> list[tuple[str, str]]:
         """Return the figures that open the page."""
-        summary = inspect(self.dataset).summary
+        summary = self.inspection.summary
         gaps = max(summary["runs"] - 1, 0)
         longest = f", the longest of {summary['longest_gap']}" if gaps else ""
+        found = f"{_count(gaps, 'gap')} of all sensors{longest}" if gaps else "none"
         scored = int(np.isfinite(self.table.score).sum())
         alarmed = sum(event.end - event.start for event in self.events)
         facts = [
@@ -272,10 +274,10 @@ class _Page:
             ),
             (
                 "Gaps",
-                f"{_count(gaps, 'gap')} of all sensors{longest};"
-                f" {summary['missing_share']:.2%} of the cells are missing",
+                f"{found}; {_percent(summary['missing_share'])} of the cells of all rows are"
+                " missing",
             ),
-            ("Scored", f"{scored:,} rows ({scored / max(summary['rows'], 1):.1%})"),
+            ("Scored", f"{scored:,} rows ({_percent(scored / summary['rows'])})"),
         ]
         if self.threshold is not None:
             source = {
@@ -297,11 +299,15 @@ class _Page:
         )
         return facts
 
-    def sensors(self) -> list[dict[str, Any]]:
+    def sensors(self) -> list[dict[str, str]]:
         """Return what each sensor has."""
-        coverage = inspect(self.dataset).coverage
         return [
-            {"name": sensor, **values} for sensor, values in coverage["sensors"].items()
+            {
+                "name": sensor,
+                **{name: f"{found[name]:,}" for name in ("columns", "days", "rows")},
+                "missing": _percent(found["missing_share"]),
+            }
+            for sensor, found in self.inspection.coverage["sensors"].items()
         ]
 
     def overviews(self) -> list[dict[str, Any]]:
@@ -500,11 +506,11 @@ def _event_row(event: Event) -> dict[str, Any]:
 
 
 def _shares(shares: Shares) -> list[tuple[str, str]]:
-    return [
-        (name, f"{share:.0%}" if share >= 0.1 else f"{share:.1%}")
-        for name, share in shares
-        if share >= _LEAST_SHARE
-    ]
+    return [(name, _percent(share)) for name, share in shares if share >= _LEAST_SHARE]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
 
 
 def _clock(time_s: int, after_s: int | None = None) -> str:

@@ -259,7 +259,7 @@ def test_a_histogram_counts_the_rows_and_says_how_many_lie_above() -> None:
     drawn = draw_score_histogram(axes(), score, threshold=1.5)
     assert sum(patch.get_height() for patch in drawn.patches) == 100
     (text,) = drawn.get_legend().get_texts()
-    assert text.get_text() == "threshold 1.5\n1.00% of rows above"
+    assert text.get_text() == "threshold 1.5\n1.00 % of rows above"
     assert (drawn.get_xlabel(), drawn.get_ylabel()) == ("Score", "Rows")
 
 

@@ -270,7 +270,7 @@ def test_what_made_the_page_is_on_it(
         "sigmoid",
         np.__version__,
         "1 gap of all sensors, the longest of 0:05:00",
-        "395 rows (100.0%)",
+        "395 rows (100 %)",
     ):
         assert expected in text, expected
 
