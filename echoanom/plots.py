@@ -427,7 +427,7 @@ def draw_time_axis(
         ticks = np.arange(-(-start // step), end // step + 1) * step
         locator = FixedLocator((ticks / _DAY_S).tolist())
     else:
-        locator = AutoDateLocator(tz=UTC, minticks=3, maxticks=most_ticks)  # type: ignore[no-untyped-call]
+        locator = AutoDateLocator(tz=UTC, minticks=most_ticks // 2, maxticks=most_ticks)  # type: ignore[no-untyped-call]
     formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
