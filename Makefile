@@ -72,8 +72,9 @@ format: environment-dev
 	$(BIN)/isort $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-docs: environment-dev
+docs: environment-dev demo
 	$(BIN)/python tools/cli_reference.py docs/cli.md
+	$(BIN)/python tools/make_pictures.py $(OUTPUT)/report.html docs/images
 
 bench: environment-dev
 	$(BIN)/python benchmarks/startup.py
