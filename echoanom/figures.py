@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from echoanom.errors import MissingExtraError
 from echoanom.events import Event
+from echoanom.marks import draw_time_axis, mark_above, mark_events, plain
 from echoanom.palette import STYLE, colour_limits
 from echoanom.panels import Mounting, Panel
 from echoanom.plots import (
@@ -21,10 +22,6 @@ from echoanom.plots import (
     draw_lines,
     draw_score,
     draw_score_histogram,
-    draw_time_axis,
-    mark_above,
-    mark_events,
-    plain,
 )
 from echoanom.reconstruction import Comparison
 from echoanom.timegrid import TimeGrid, thin_bins

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.events import Event
+from echoanom.marks import DAY_S, draw_time_axis, mark_events, mark_missing, plain
 from echoanom.palette import (
     BLUE,
     LINES,
     ORANGE,
-    VERMILION,
     choose_colours,
     colour_ends,
 )
@@ -28,17 +28,9 @@ if TYPE_CHECKING:
 BESIDE = "beside"
 """Mark (gid) of text that stands to the right of the axes."""
 
-_DAY_S = 86_400
-_EMPTY, _HATCH = "#f1f1f1", "#c9c9c9"
 # A score that spans more than this is drawn on a logarithmic axis.
 _WIDE_SPAN = 30.0
 _KILOHERTZ_FROM = 2000.0
-_TICKS_BY_DAY_FROM_S = 3 * _DAY_S
-_TICK_STEPS_S = (
-    *(1, 2, 5, 10, 15, 30),
-    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 20, 30)),
-    *(3600 * hours for hours in (1, 2, 3, 4, 6, 12, 24)),
-)
 
 
 def draw_bins(
@@ -87,7 +79,7 @@ def draw_bins(
     """
     colours, low, high = choose_colours(panel, values, limits, difference)
     mesh = axes.pcolormesh(
-        edges / _DAY_S,
+        edges / DAY_S,
         _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting),
         np.ma.masked_invalid(values.T),
         cmap=colours,
@@ -143,7 +135,7 @@ def draw_lines(
     Axes
         The same axes.
     """
-    centres = (edges[:-1] + edges[1:]) / 2 / _DAY_S
+    centres = (edges[:-1] + edges[1:]) / 2 / DAY_S
     dots = {"linestyle": "none", "marker": ".", "markersize": 1.5}
     for position, (name, values) in enumerate(series.items()):
         style = dots if kind == "direction" else {"linewidth": 0.8}
@@ -196,7 +188,7 @@ def draw_score(
     Axes
         The same axes.
     """
-    axes.stairs(score, edges / _DAY_S, baseline=None, color="#333333", linewidth=0.7)
+    axes.stairs(score, edges / DAY_S, baseline=None, color="#333333", linewidth=0.7)
     if threshold is not None:
         axes.axhline(threshold, color=BLUE, linewidth=0.9, linestyle=(0, (5, 2)))
         axes.annotate(
@@ -222,95 +214,6 @@ def draw_score(
     _fill_known(axes, edges, np.isfinite(score))
     draw_time_axis(axes, edges)
     mark_events(axes, events, ranks=True)
-    return axes
-
-
-def mark_events(
-    axes: Axes, events: Sequence[Event], *, ranks: bool = False, most_ranks: int = 20
-) -> Axes:
-    """Shade events, visibly however short they are.
-
-    Parameters
-    ----------
-    axes : Axes
-        Axes over time.
-    events : sequence of Event
-        The events.
-    ranks : bool
-        Whether ranks are written above the axes, the highest first; one that finds no
-        room is left out.
-    most_ranks : int
-        Most ranks to write.
-
-    Returns
-    -------
-    Axes
-        The same axes.
-    """
-    for event in events:
-        axes.axvspan(
-            event.start / _DAY_S,
-            event.end / _DAY_S,
-            facecolor=VERMILION,
-            edgecolor=VERMILION,
-            alpha=0.3,
-            linewidth=0.6,
-            zorder=1.5,
-        )
-    if ranks:
-        low, high = axes.get_xlim()
-        taken: list[float] = []
-        for event in sorted(events, key=lambda event: event.rank)[:most_ranks]:
-            place = (event.start + event.end) / 2 / _DAY_S
-            room = 0.014 * (high - low)
-            if low <= place <= high and all(abs(place - x) > room for x in taken):
-                taken.append(place)
-                axes.annotate(
-                    str(event.rank),
-                    (place, 1.0),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(0, 2),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=6.5,
-                    color=VERMILION,
-                )
-    return axes
-
-
-def mark_above(axes: Axes, event: Event) -> Axes:
-    """Mark an event by a bar above the axes, which leaves the drawing as it is.
-
-    Parameters
-    ----------
-    axes : Axes
-        Axes over time.
-    event : Event
-        The event.
-
-    Returns
-    -------
-    Axes
-        The same axes.
-    """
-    low, high = axes.get_xlim()
-    start, end = max(event.start / _DAY_S, low), min(event.end / _DAY_S, high)
-    if start <= end:
-        axes.plot(
-            [start, end],
-            [1.015, 1.015],
-            transform=axes.get_xaxis_transform(),
-            color=VERMILION,
-            linewidth=2.5,
-            # As wide as the line, so that the shortest event is a dot.
-            solid_capstyle="projecting"
-            if end - start < 0.002 * (high - low)
-            else "butt",
-            clip_on=False,
-            scalex=False,
-            scaley=False,
-        )
     return axes
 
 
@@ -398,77 +301,6 @@ def draw_learning_curve(
     return axes
 
 
-def draw_time_axis(
-    axes: Axes, edges: NDArray[np.int64], *, most_ticks: int = 9
-) -> Axes:
-    """Make the horizontal axis one of UTC times.
-
-    Parameters
-    ----------
-    axes : Axes
-        The axes; its x values are days since 1970 UTC.
-    edges : ndarray of int64
-        Times [s since 1970 UTC]; the first and the last are the limits.
-    most_ticks : int
-        Most ticks to have, at least 6.
-
-    Returns
-    -------
-    Axes
-        The same axes.
-    """
-    from matplotlib.dates import UTC, AutoDateLocator, ConciseDateFormatter
-    from matplotlib.ticker import FixedLocator
-
-    start, end = int(edges[0]), int(edges[-1])
-    locator: Any
-    if end - start <= _TICKS_BY_DAY_FROM_S:
-        step = next(s for s in _TICK_STEPS_S if (end - start) / s <= most_ticks - 1)
-        ticks = np.arange(-(-start // step), end // step + 1) * step
-        locator = FixedLocator((ticks / _DAY_S).tolist())
-    else:
-        locator = AutoDateLocator(tz=UTC, minticks=most_ticks // 2, maxticks=most_ticks)  # type: ignore[no-untyped-call]
-    formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(formatter)
-    axes.set_xlim(edges[0] / _DAY_S, edges[-1] / _DAY_S)
-    axes.set_xlabel("Time (UTC)")
-    return axes
-
-
-def plain(text: str) -> str:
-    """Take the meaning that dollar signs have for matplotlib out of a text.
-
-    Parameters
-    ----------
-    text : str
-        A name from outside.
-
-    Returns
-    -------
-    str
-        What matplotlib draws as that text.
-    """
-    return text.replace("$", r"\$")
-
-
-def mark_missing(axes: Axes) -> Axes:
-    """Hatch the ground of axes, so that what is missing shows as missing.
-
-    Parameters
-    ----------
-    axes : Axes
-        The axes.
-
-    Returns
-    -------
-    Axes
-        The same axes.
-    """
-    axes.patch.set(facecolor=_EMPTY, edgecolor=_HATCH, hatch="/////", linewidth=0)
-    return axes
-
-
 def _vertical_edges(
     centres: NDArray[np.float64], panel: Panel, mounting: Mounting | None
 ) -> NDArray[np.float64]:
@@ -516,8 +348,8 @@ def _fill_known(axes: Axes, edges: NDArray[np.int64], known: NDArray[np.bool_]) 
     changes = np.flatnonzero(np.diff(np.concatenate(([False], known, [False]))))
     for first, end in changes.reshape(-1, 2).tolist():
         axes.axvspan(
-            edges[first] / _DAY_S,
-            edges[end] / _DAY_S,
+            edges[first] / DAY_S,
+            edges[end] / DAY_S,
             facecolor="white",
             edgecolor="none",
             zorder=0,

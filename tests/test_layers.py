@@ -29,7 +29,7 @@ LAYERS = (
     "autoencoder serving history artifact folding scoring holdout checkpoints fitting"
     " training",
     "events evaluation",
-    "timegrid panels palette plots reconstruction figures report",
+    "timegrid panels palette marks plots reconstruction figures page report",
     "cli __main__",
 )
 ORDER = {

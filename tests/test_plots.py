@@ -10,6 +10,7 @@ from matplotlib.transforms import Bbox
 from echoanom.columns import column_from_name
 from echoanom.errors import OptionError
 from echoanom.events import Event
+from echoanom.marks import draw_time_axis, mark_above, mark_events
 from echoanom.palette import SV_LIMITS, choose_colours, colour_ends, colour_limits
 from echoanom.panels import Mounting, Panel, find_panels
 from echoanom.plots import (
@@ -19,9 +20,6 @@ from echoanom.plots import (
     draw_lines,
     draw_score,
     draw_score_histogram,
-    draw_time_axis,
-    mark_above,
-    mark_events,
 )
 
 DAY = 1_422_748_800
