@@ -3,7 +3,8 @@
 
 The checks are those listed under ``[tool:numpydoc_validation]`` in setup.cfg. Public is
 a module, class, function or method whose name does not start with an underscore, nor
-lies in something whose name does, nor in a function.
+lies in something whose name does, nor in a function. A command of the command line is
+left out: its docstring is its help, and its parameters' help stands at the parameters.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FOLDERS = ("echoanom", "tools", "benchmarks")
 
 
-def inner_functions(tree: ast.Module) -> set[str]:
-    """Name the functions and classes that lie in functions.
+def left_out(tree: ast.Module) -> set[str]:
+    """Name the functions and classes that are not checked.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ def inner_functions(tree: ast.Module) -> set[str]:
     Returns
     -------
     set of str
-        Their names with those of what they lie in, e.g. ``function.inner``.
+        Commands, and what lies in functions; names with those of what they lie in,
+        e.g. ``function.inner``.
     """
     found = set()
 
@@ -40,7 +42,7 @@ def inner_functions(tree: ast.Module) -> set[str]:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.FunctionDef | ast.ClassDef):
                 full = f"{name}.{child.name}"
-                if inside:
+                if inside or is_command(child):
                     found.add(full.lstrip("."))
                 walk(child, full, inside or isinstance(child, ast.FunctionDef))
             else:
@@ -48,6 +50,26 @@ def inner_functions(tree: ast.Module) -> set[str]:
 
     walk(tree, "", False)
     return found
+
+
+def is_command(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Tell whether a function is a command.
+
+    Parameters
+    ----------
+    node : ast.FunctionDef or ast.ClassDef
+        The function, or a class, which is none.
+
+    Returns
+    -------
+    bool
+        True if a decorator makes it one.
+    """
+    decorators = (ast.unparse(decorator) for decorator in node.decorator_list)
+    return any(
+        name.partition("(")[0] in ("command", "click.command", "click.group")
+        for name in decorators
+    )
 
 
 def main() -> int:
@@ -70,9 +92,9 @@ def main() -> int:
         for path in glob.glob(f"{folder}/**/*.py", recursive=True)
     ):
         with open(path, encoding="utf-8") as file:
-            inner = inner_functions(ast.parse(file.read()))
+            skipped = left_out(ast.parse(file.read()))
         for place, name, check, description in process_file(path, config):
-            if name.partition(".")[2] not in inner:
+            if name.partition(".")[2] not in skipped:
                 print(f"{place}: {name}: {check} {description}")
                 failures += 1
     return int(failures > 0)
