@@ -274,6 +274,9 @@ def _parse_fast(content: bytes, header: Header, options: TableOptions) -> Rows |
 
     if _has_stray_marks(content):
         return None
+    if content.endswith((b"\n\n", b"\n\r\n")):
+        # polars would make a row of each blank line.
+        content = content.rstrip(b"\r\n")
     width = len(header.columns) + 1
     time_name = f"c{header.time_index}"
     schema: dict[str, pl.DataType | type[pl.DataType]] = {

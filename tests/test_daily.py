@@ -466,8 +466,15 @@ def test_a_table_written_and_read_back_is_the_same(rows: int, width: int) -> Non
 
 def test_an_ordinary_table_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "_parse_slow", None)
-    ways = ("plain", "crlf", "bom", "quoted_cells", "blank_cells", "missing_markers")
-    for name in ways:
+    for name in (
+        "plain",
+        "crlf",
+        "bom",
+        "quoted_cells",
+        "blank_cells",
+        "missing_markers",
+        "trailing_blank_lines",
+    ):
         assert read_odd(f"{name}.csv").counts.rows == 4
 
 
