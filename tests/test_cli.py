@@ -32,6 +32,8 @@ from echoanom.options import (
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = str(ROOT / "examples" / "data")
 
+REPORT = "report d --model m --scores s --events e --out o".split()
+
 Capture = pytest.CaptureFixture[str]
 
 
@@ -143,6 +145,9 @@ def test_every_field_has_an_option_with_its_default(
         (["convert", "a", "b", "--sensors", "x,x"], "--sensors must be different"),
         (["convert", "a", "b", "--workers", "0"], "'--workers'"),
         (["simulate", "a", "--days", "0"], "--days must be a whole number"),
+        ([*REPORT, "--looking", "adcp"], "not of the form SENSOR=VALUE"),
+        ([*REPORT, "--looking", "adcp=sideways"], "'sideways' is not one of"),
+        ([*REPORT, "--depth", "adcp=deep"], "'deep' is not a valid float"),
         (["inspect"], "Missing argument 'DATASET'"),
         (["swim"], "No such command 'swim'"),
         (["inspect", "a", "--depth"], "No such option"),
