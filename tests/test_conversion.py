@@ -344,10 +344,13 @@ def test_killed_at_fifty_random_moments_it_ends_as_if_undisturbed(tmp_path):
     shutil.copytree(old, out)
     before = files_of(old)
     interrupted = begun = 0
-    for _ in range(50):
+    while interrupted < 50:
         process = start_conversion(script, source, str(out))
         time.sleep(rng.uniform(0.2, 1.0) * duration)
-        interrupted += process.poll() is None
+        if process.poll() is None:
+            interrupted += 1
+        else:
+            duration *= 0.9  # the machine has become faster
         process.send_signal(signal.SIGKILL)
         process.wait()
         # Whole, whether it is the old dataset or already the new one.
@@ -359,8 +362,7 @@ def test_killed_at_fifty_random_moments_it_ends_as_if_undisturbed(tmp_path):
         else:
             assert found["manifest.json"] == before["manifest.json"]
             begun += len(found) > len(before)
-    # The moments were such that most cut a run short, and some between two shards.
-    assert interrupted >= 25
+    # Some of the moments fell between two shards.
     assert begun >= 5
     assert start_conversion(script, source, str(out)).wait() == 0
     assert files_of(out) == expected
