@@ -1,0 +1,148 @@
+"""The state of a training: complete after any kill, and only for its own training."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from echoanom import storage
+from echoanom.autoencoder import build_autoencoder
+from echoanom.checkpoints import (
+    Checkpoint,
+    TrainingState,
+    read_variables,
+    write_variables,
+)
+from echoanom.errors import TrainingError
+from echoanom.history import EpochLosses
+from echoanom.options import ModelOptions
+
+IDENTITY = {"dataset": "abc", "window": {"size": 8, "seed": 0}, "exclude": ((1, 2),)}
+
+
+def state(epochs: int) -> TrainingState:
+    return TrainingState(
+        history=tuple(EpochLosses(i + 1, 1 / (i + 1), 0.1 + i) for i in range(epochs)),
+        position=10 * epochs,
+        stop_reason="enough" if epochs > 2 else "",
+        variables=(np.arange(3.0), np.array(7), np.ones((2, 2), np.float32)) * 5,
+        best_weights=(np.full((2, 1), epochs, np.float32),),
+    )
+
+
+def assert_same(found: TrainingState, expected: TrainingState) -> None:
+    assert found.history == expected.history
+    assert found.position == expected.position
+    assert found.stop_reason == expected.stop_reason
+    for name in ("variables", "best_weights"):
+        for ours, theirs in zip(
+            getattr(found, name), getattr(expected, name), strict=True
+        ):
+            np.testing.assert_array_equal(ours, theirs)
+            assert ours.dtype == theirs.dtype
+
+
+@pytest.mark.parametrize("folder", ["local", "memory://checkpoints"])
+def test_what_is_saved_last_is_what_is_loaded(tmp_path, folder):
+    checkpoint = Checkpoint(str(tmp_path / folder) if folder == "local" else folder, {})
+    assert not checkpoint.exists()
+    for epochs in (1, 2, 3):
+        checkpoint.save(state(epochs))
+        assert checkpoint.exists()
+        assert_same(checkpoint.load(), state(epochs))
+    checkpoint.remove()
+    assert not checkpoint.exists()
+
+
+def test_only_the_last_state_takes_space_and_nothing_is_left_behind(tmp_path):
+    checkpoint = Checkpoint(str(tmp_path), IDENTITY)
+    for epochs in (1, 2):
+        checkpoint.save(state(epochs))
+    files = sorted(os.listdir(tmp_path / "checkpoint"))
+    assert files == ["epoch-0002.npz", "state.json"]
+    checkpoint.remove()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("written", [0, 1])
+def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch, written):
+    checkpoint = Checkpoint(str(tmp_path), IDENTITY)
+    checkpoint.save(state(1))
+    write, done = storage.write_bytes, []
+
+    def interrupted(path: str, content: bytes) -> None:
+        if len(done) == written:
+            raise KeyboardInterrupt
+        done.append(path)
+        write(path, content)
+
+    monkeypatch.setattr(storage, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save(state(2))
+    assert_same(Checkpoint(str(tmp_path), IDENTITY).load(), state(1))
+
+
+def test_another_training_is_refused_with_what_differs(tmp_path):
+    Checkpoint(str(tmp_path), IDENTITY).save(state(1))
+    other = {**IDENTITY, "dataset": "xyz", "window": {"size": 9, "seed": 0}}
+    with pytest.raises(
+        TrainingError,
+        match="dataset was 'abc' and is now 'xyz', window.size was 8 and is now 9;",
+    ):
+        Checkpoint(str(tmp_path), other).load()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 2}', '{"format": 1}'])
+def test_a_state_that_cannot_be_read_is_refused(tmp_path: Path, content):
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "state.json").write_text(content)
+    with pytest.raises(TrainingError, match="must hold the state of a training"):
+        Checkpoint(str(tmp_path), IDENTITY).load()
+
+
+def test_a_pickle_is_not_read(tmp_path: Path):
+    checkpoint = Checkpoint(str(tmp_path), IDENTITY)
+    checkpoint.save(state(1))
+    about = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
+    path = tmp_path / "checkpoint" / about["arrays"]
+    np.savez(path, variable_0=np.array([object()], dtype=object))
+    with pytest.raises(TrainingError, match="allow_pickle"):
+        checkpoint.load()
+
+
+def compiled() -> keras.Model:
+    model = build_autoencoder(4, 4, ModelOptions(filters=(2,), dropout=0.5))
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def test_a_model_goes_on_from_its_variables_as_if_it_had_never_stopped():
+    keras.utils.set_random_seed(0)
+    values = np.random.default_rng(0).random((8, 4, 4), dtype=np.float32)
+    observed = np.ones(values.shape, dtype=bool)
+    model = compiled()
+    model.fit(values, observed, epochs=2, shuffle=False, verbose=0)
+    between = read_variables(model)
+    model.fit(values, observed, epochs=2, shuffle=False, verbose=0)
+    expected = read_variables(model)
+
+    keras.utils.set_random_seed(9)
+    model = compiled()
+    write_variables(model, between)
+    model.fit(values, observed, epochs=2, shuffle=False, verbose=0)
+    for ours, theirs in zip(read_variables(model), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # Weights, state of dropout, and of Adam: its steps, its rate, two moments each.
+    weights = len(model.get_weights())
+    assert len(expected) == weights + 1 + 2 + 2 * weights
+
+
+def test_variables_of_another_model_are_refused():
+    with pytest.raises(ValueError, match="are not the"):
+        write_variables(compiled(), (np.zeros(3),))
