@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 import echoanom
 from echoanom import serving, storage
 from echoanom.autoencoder import build_autoencoder
-from echoanom.columns import Column, columns_from_manifest
+from echoanom.columns import Column, columns_from_manifest, kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import ArtifactError, EchoanomError
 from echoanom.history import TrainingRecord
@@ -267,7 +267,8 @@ def load_artifact(path: str) -> Artifact:
             f"{path}: must be complete and of format {FORMAT}, but"
             f" {type(error).__name__}: {error}; train again"
         ) from None
-    model = build_autoencoder(window.size, len(columns), network)
+    turns = normalization.turns(kind_mask(columns, "direction"))
+    model = build_autoencoder(window.size, len(columns), network, turns)
     if not _set_weights(model, files[_WEIGHTS], about.get("weights_digest")):
         raise ArtifactError(
             f"{path}: its weights must fit the network of its options, but Keras"

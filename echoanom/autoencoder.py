@@ -7,9 +7,11 @@ cannot reproduce, so the reconstruction error tells what is unusual.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from echoanom.errors import OptionError
@@ -101,8 +103,48 @@ def mean_over_observed(
     return ops.sum(errors, axis=axis) / ops.maximum(counts, 1.0)
 
 
+class NearestTurn(layers.Layer):  # type: ignore[misc]
+    """Moves a reproduced angle by whole turns, to where it is nearest to the original.
+
+    So 359 and 1 degree are 2 degrees apart, in the loss, the error and the picture.
+
+    Parameters
+    ----------
+    turns : sequence of float, length C
+        A whole turn in each column's normalised unit; 0 for columns without one.
+    **kwargs : object
+        As any layer takes them.
+    """
+
+    def __init__(self, turns: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._turns = np.asarray(turns, dtype=np.float32)
+        self._divisors = np.where(self._turns > 0, self._turns, 1).astype(np.float32)
+
+    def call(self, values: Tensor, reproduced: Tensor) -> Tensor:
+        """Move the reproduced angles.
+
+        Parameters
+        ----------
+        values : tensor of float32, shape (B, T, C)
+            Normalised values.
+        reproduced : tensor of float32, shape (B, T, C)
+            What the network made of them.
+
+        Returns
+        -------
+        tensor of float32, shape (B, T, C)
+            The same but for whole turns.
+        """
+        apart = ops.stop_gradient(values - reproduced)
+        return reproduced + self._turns * ops.round(apart / self._divisors)
+
+
 def build_autoencoder(
-    size: int, columns: int, options: ModelOptions | None = None
+    size: int,
+    columns: int,
+    options: ModelOptions | None = None,
+    turns: Sequence[float] | None = None,
 ) -> MaskedAutoencoder:
     """Build the network for one window size and number of columns.
 
@@ -120,6 +162,9 @@ def build_autoencoder(
         Columns, C.
     options : ModelOptions, optional
         Filters, kernel, dropout and output; the defaults if left out.
+    turns : sequence of float, length C, optional
+        A whole turn in each column's normalised unit, 0 for columns that hold no
+        angle; all 0 if left out.
 
     Returns
     -------
@@ -163,6 +208,8 @@ def build_autoencoder(
     if any(padding):
         x = layers.Cropping2D(edges, name="crop")(x)
     outputs = layers.Reshape((size, columns), name="drop_channel")(x)
+    if turns is not None and any(turns):
+        outputs = NearestTurn(turns, name="nearest_turn")(inputs, outputs)
     return MaskedAutoencoder(inputs, outputs, name="autoencoder")
 
 

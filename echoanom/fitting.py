@@ -23,6 +23,7 @@ from echoanom.checkpoints import (
     read_variables,
     write_variables,
 )
+from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
@@ -101,7 +102,9 @@ class Fitting:
         # NumPy takes seeds of 32 bits.
         keras.utils.set_random_seed(self.window.seed % 2**32)
         tf.config.experimental.enable_op_determinism()
-        model = build_autoencoder(self.window.size, len(self.dataset.columns), network)
+        columns = self.dataset.columns
+        turns = self.normalization.turns(kind_mask(columns, "direction"))
+        model = build_autoencoder(self.window.size, len(columns), network, turns)
         model.compile(optimizer=keras.optimizers.Adam(self.training.learning_rate))
         model.optimizer.build(model.trainable_variables)
         if state.history:

@@ -31,7 +31,8 @@ class Normalization:
     offset, scale : ndarray of float32, shape (C,)
         ``normalised = (value − offset) / scale``; no scale is 0.
     fill : ndarray of float32, shape (C,)
-        Normalised value that stands in for a missing one: the column's mean.
+        Normalised value that stands in for a missing one: the column's mean, or the
+        middle of the circle.
     """
 
     kind: NormalizationKind
@@ -70,6 +71,24 @@ class Normalization:
         """
         return normalised * self.scale + self.offset
 
+    def turns(self, directions: NDArray[np.bool_]) -> list[float]:
+        """Return what a whole turn is, normalised.
+
+        Parameters
+        ----------
+        directions : ndarray of bool, shape (C,)
+            Columns that hold angles [degree].
+
+        Returns
+        -------
+        list of float, length C
+            0 for columns that hold none.
+        """
+        return [
+            360.0 / float(scale) if direction else 0.0
+            for scale, direction in zip(self.scale, directions, strict=True)
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values.
 
@@ -107,7 +126,11 @@ class Normalization:
         )
 
 
-def fit_normalization(statistics: Statistics, kind: NormalizationKind) -> Normalization:
+def fit_normalization(
+    statistics: Statistics,
+    kind: NormalizationKind,
+    directions: NDArray[np.bool_] | None = None,
+) -> Normalization:
     """Find the scaling of each column.
 
     Parameters
@@ -117,6 +140,10 @@ def fit_normalization(statistics: Statistics, kind: NormalizationKind) -> Normal
     kind : {'range', 'standard', 'robust'}
         Range: smallest to largest becomes 0 to 1. Robust: the 0.5 % and 99.5 %
         quantiles become 0 and 1. Standard: mean 0 and standard deviation 1.
+    directions : ndarray of bool, shape (C,), optional
+        Columns that hold angles [degree]. The circle has no smallest and no largest
+        angle, so they are scaled alike whatever occurred: 0 to 360 becomes 0 to 1, or
+        for standard as if all angles were equally likely.
 
     Returns
     -------
@@ -140,11 +167,17 @@ def fit_normalization(statistics: Statistics, kind: NormalizationKind) -> Normal
         raise OptionError(
             f"normalization must be one of range, standard, robust, got {kind!r}"
         )
+    if directions is not None:
+        first, span = (180.0, 360 / np.sqrt(12)) if kind == "standard" else (0.0, 360.0)
+        start = np.where(directions, first, start)
+        end = np.where(directions, first + span, end)
     offset = np.nan_to_num(start).astype(np.float32)
     width = np.nan_to_num(end - start)
     # A column is constant when its spread is lost in float32's own rounding.
     rounding = np.spacing(np.abs(offset)).astype(np.float64)
     scale = np.where(width > rounding, width, 1.0).astype(np.float32)
     mean = np.where(np.isnan(statistics.mean), offset, statistics.mean)
+    if directions is not None:
+        mean = np.where(directions, 180.0, mean)
     fill = ((mean - offset) / scale).astype(np.float32)
     return Normalization(kind, offset, scale, fill)

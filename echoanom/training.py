@@ -25,6 +25,7 @@ from echoanom.checkpoints import (
     Checkpoint,
     TrainingState,
 )
+from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
@@ -130,7 +131,9 @@ def train(
         runs = select(dataset.runs, dataset.period_s, include, exclude)
         holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
         normalization = fit_normalization(
-            training_statistics(dataset, holdout.training), training.normalization
+            training_statistics(dataset, holdout.training),
+            training.normalization,
+            kind_mask(dataset.columns, "direction"),
         )
         fitting = Fitting(dataset, window, training, holdout, normalization, progress)
         with _logs(model_dir, fresh=not state.history) as logs:

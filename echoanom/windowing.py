@@ -62,7 +62,11 @@ def select(
     if include is not None:
         keep &= _inside(times, include)
     # The period that starts at t overlaps [a, b) when a - period < t < b.
-    keep &= ~_inside(times, [(start - period_s + 1, end) for start, end in exclude])
+    keep &= ~_inside(
+        times,
+        # An empty interval overlaps nothing; widened, it would.
+        [(a - period_s + 1, b) if a < b else (a, b) for a, b in exclude],
+    )
     rows = np.flatnonzero(keep)
     if not len(rows):
         return RunTable(*(np.empty(0, np.int64) for _ in range(3)))

@@ -111,3 +111,34 @@ def test_fitting_on_values_and_masks_lowers_the_loss():
     history = fitted.history["loss"]
     assert history[-1] < 0.4 * history[0]
     assert np.isfinite(history).all()
+
+
+def test_angles_are_as_far_apart_as_on_the_circle():
+    turns = [1.0, 0.0]
+    model = build_autoencoder(4, 2, ModelOptions(filters=(2,)), turns)
+    plain = build_autoencoder(4, 2, ModelOptions(filters=(2,)))
+    plain.set_weights(model.get_weights())
+    rng = np.random.default_rng(0)
+    values = rng.uniform(0, 1, size=(9, 4, 2)).astype(np.float32)
+    reproduced, straight = np.asarray(model(values)), np.asarray(plain(values))
+    apart = np.abs(values - straight)[..., 0]
+    circular = np.minimum(apart, 1 - apart)
+    np.testing.assert_allclose(np.abs(values - reproduced)[..., 0], circular, atol=1e-6)
+    np.testing.assert_array_equal(reproduced[..., 1], straight[..., 1])
+    assert (apart > 0.5).any()
+
+
+def test_a_network_learns_angles_across_north():
+    # Between 355 and 5 degrees: a plain error would pull the output to south.
+    rng = np.random.default_rng(0)
+    values = (rng.uniform(-5, 5, size=(64, 8, 8)) % 360 / 360).astype(np.float32)
+    observed = np.ones(values.shape, bool)
+    losses = {}
+    for name, turns in [("circle", [1.0] * 8), ("line", None)]:
+        keras.utils.set_random_seed(0)
+        model = build_autoencoder(8, 8, ModelOptions(filters=(4,)), turns)
+        model.compile(optimizer=keras.optimizers.Adam(0.01))
+        history = model.fit(values, observed, epochs=15, verbose=0)
+        losses[name] = history.history["loss"][-1]
+    assert losses["circle"] < (5 / 360) ** 2 * 4
+    assert losses["line"] > 10 * losses["circle"]
