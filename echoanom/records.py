@@ -43,6 +43,8 @@ _CRC = struct.Struct("<I")
 _CRC_MASK = 0xA282EAD8
 _INT16_MISSING = -32768
 _INT16_SPAN = 65534  # codes −32767 … 32767
+_INT16_LARGEST = 1e38  # rounding must not carry the outermost codes past float32
+_SMALLEST = float(np.finfo(np.float32).smallest_normal)
 _DTYPES: Mapping[str, np.dtype[np.generic]] = {
     "float32": np.dtype("<f4"),
     "float16": np.dtype("<f2"),
@@ -99,9 +101,10 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
     block : Block
         The rows.
     dtype : {'float32', 'float16', 'int16'}
-        Stored type. float16 keeps 11 significant bits. int16 is off by at most half
-        of ``(largest − smallest) / 65534`` of its column in this block, beside the
-        rounding of float32.
+        Stored type. float16 keeps 11 significant bits of numbers from 6.1e-5 to
+        65504, and fewer of smaller ones. int16 is off by at most half of
+        ``(largest − smallest) / 65534`` of its column in this block, or of 1.2e-38,
+        and by float32's spacing at the largest magnitude.
     position : int
         Where in its file the record will start [byte].
 
@@ -136,15 +139,8 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
         codes = _halve(block.values)
     payload = np.ascontiguousarray(codes, dtype=_DTYPES[dtype]).tobytes()
     head = b"".join(features)
-    pad = 0
-    # Padding moves the payload and can lengthen the varints before it by a byte, so
-    # the right amount is found by trying; two rounds are enough.
-    for _ in range(4):
-        example = _example(head, pad, payload)
-        values_at = position + HEADER_BYTES + len(example) - len(payload)
-        if values_at % ALIGNMENT == 0:
-            break
-        pad = (pad - values_at) % ALIGNMENT
+    prefix = _aligned_prefix(head, len(payload), position + HEADER_BYTES)
+    example = prefix + payload
     header = _LENGTH.pack(len(example))
     crc = masked_crc(example)
     record = b"".join((header, _CRC.pack(masked_crc(header)), example, _CRC.pack(crc)))
@@ -176,12 +172,16 @@ def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
     try:
         features = _parse_example(data)
         rows = _parse_int64(features["rows"])
+        if rows < 0:
+            raise ValueError(f"{rows} rows")
         codes: NDArray[np.generic] = np.frombuffer(
             _parse_bytes(features["values"]), dtype=_DTYPES[dtype]
         ).reshape(rows, columns)
         filled: NDArray[np.bool_] | None = None
         if "filled" in features:
             bits = np.frombuffer(_parse_bytes(features["filled"]), dtype=np.uint8)
+            if len(bits) != -(-rows * columns // 8):
+                raise ValueError(f"{len(bits)} bytes of filled bits")
             cells = np.unpackbits(bits, count=rows * columns).view(np.bool_)
             filled = cells.reshape(rows, columns)
         if dtype == "int16":
@@ -315,9 +315,13 @@ def _quantise(
     highest = np.max(wide, axis=0, where=~missing, initial=-np.inf)
     some = lowest <= highest
     lowest, highest = np.where(some, lowest, 0.0), np.where(some, highest, 0.0)
-    scale = ((highest - lowest) / _INT16_SPAN).astype(np.float32)
-    # A step that float32 cannot hold would make every code the same.
-    scale = np.where(scale > 0, scale, np.float32(1.0))
+    largest = np.max(np.maximum(-lowest, highest), initial=0.0)
+    if largest > _INT16_LARGEST:
+        raise DataError(
+            f"dtype int16 holds numbers up to 1e38, got {largest:g}; use float32"
+        )
+    # Below the smallest normal number a float32 step loses digits, then vanishes.
+    scale = np.maximum((highest - lowest) / _INT16_SPAN, _SMALLEST).astype(np.float32)
     offset = ((highest + lowest) / 2).astype(np.float32)
     codes = np.rint((wide - offset) / scale.astype(np.float64))
     codes = np.clip(codes, _INT16_MISSING + 1, -_INT16_MISSING - 1)
@@ -380,14 +384,34 @@ def _open(number: int, start: bytes, size: int) -> bytes:
     return _field(number, len(start) + size) + start
 
 
-def _example(head: bytes, pad: int, payload: bytes) -> bytes:
-    size = len(payload)
+def _prefix(head: bytes, size: int) -> bytes:
+    """Return an Example without the `size` bytes of values that end it."""
     element = _open(1, b"", size)
     feature = _open(1, element, size)
     entry = _message(1, b"values") + _open(2, feature, size)
-    padding = _feature(b"pad", _bytes_list(bytes(pad))) if pad else b""
-    features = head + padding + _open(1, entry, size)
-    return _open(1, features, size) + payload
+    return _open(1, head + _open(1, entry, size), size)
+
+
+def _aligned_prefix(head: bytes, size: int, position: int) -> bytes:
+    """Return the Example up to a payload that begins at a multiple of `ALIGNMENT`."""
+    prefix = _prefix(head, size)
+    if (position + len(prefix)) % ALIGNMENT == 0:
+        return prefix
+
+    def padded(pad: int) -> bytes:
+        return _prefix(head + _feature(b"pad", _bytes_list(bytes(pad))), size)
+
+    lacking = -(position + len(padded(0))) % ALIGNMENT
+    # The pad can lengthen the varints before it by a byte each, which may skip the
+    # right length; the next multiple is then reached instead.
+    for pad in (
+        lacking + more - fewer
+        for more in range(0, 256, ALIGNMENT)
+        for fewer in range(5)
+    ):
+        if pad >= 0 and (position + len(padded(pad))) % ALIGNMENT == 0:
+            return padded(pad)
+    raise AssertionError("no pad aligns the payload")  # four varints skip four lengths
 
 
 def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
