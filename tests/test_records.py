@@ -48,7 +48,7 @@ ANY_FLOAT = st.floats(width=32, allow_infinity=False)
 
 def table(rows: int, columns: int) -> NDArray[np.float32]:
     """Return values that float16 holds exactly, some of them missing."""
-    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) / 4
+    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) / np.float32(4)
     values.ravel()[::7] = np.nan
     return values
 
