@@ -5,9 +5,9 @@
     EchoanomError
     ├── OptionError          an option has a value it cannot have (also a ValueError)
     ├── DataError            an input table cannot be taken as it is
-    │   ├── TableError       a daily CSV: names file, line and column
-    │   ├── MetaInfoError    a record count file, or a count that is not kept
-    │   └── ColumnsError     tables whose columns do not fit together
+    │   └── TableError       a daily CSV: names file, line and column
+    │       ├── MetaInfoError    a record count file, or a count that is not kept
+    │       └── ColumnsError     tables whose columns do not fit together
     ├── DatasetError         a dataset of shards cannot be used
     │   ├── ManifestError    no manifest, or one this version cannot read
     │   └── CorruptionError  bytes that are not what the manifest says
