@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,22 +72,29 @@ _QUANTITIES: tuple[tuple[str, str, Kind], ...] = (
     (r"echo|amp(?=_|$)", "count", "scalar"),
     (r"^(ltsa|spl|psd)", "dB re 1 µPa²/Hz", "level"),
     (r"_db(?=_|$)", "dB", "level"),
-    (r"^dir|_dir(ection)?(?=_|$)|_deg(?=_|$)", "degree", "direction"),
+    (r"temp", "degC", "scalar"),
+    (
+        r"(^|_)(dir|direction|heading|bearing|azimuth|course)(?=[_\d]|$)",
+        "degree",
+        "direction",
+    ),
+    # Pitch, roll and latitude are angles that do not go round.
+    (r"_deg(rees?)?(?=_|$)", "degree", "scalar"),
     (r"_cm_s(?=_|$)", "cm/s", "scalar"),
     (r"speed|^(u|v|w|east|north|up|vel)(?=_|$)|velocity|_m_s(?=_|$)", "m/s", "scalar"),
-    (r"temp", "degC", "scalar"),
     (r"depth|height|level_m", "m", "scalar"),
     (r"salin", "1e-3", "scalar"),
     (r"press", "dbar", "scalar"),
 )
 _RANGE = re.compile(r"_(\d+(?:\.\d+)?)m$", re.IGNORECASE)
-_FREQUENCY = re.compile(r"_(\d+(?:\.\d+)?)(k?)hz$", re.IGNORECASE)
+_FREQUENCY = re.compile(r"(?:^|_)(\d+(?:\.\d+)?)(k?)hz(?=_|$)", re.IGNORECASE)
 
 
 def column_from_name(name: str, sensor: str) -> Column:
     """Read what a column holds from its name.
 
-    ``_<number>m`` at the end is a range, ``_<number>Hz`` or ``kHz`` a frequency.
+    ``_<number>m`` at the end is a range; ``<number>Hz`` or ``kHz`` between underscores,
+    or at either end, a frequency.
 
     Parameters
     ----------
@@ -103,7 +111,7 @@ def column_from_name(name: str, sensor: str) -> Column:
     range_m = frequency_hz = None
     if match := _RANGE.search(name):
         range_m = float(match[1])
-    elif match := _FREQUENCY.search(name):
+    if match := _FREQUENCY.search(name):
         frequency_hz = float(match[1]) * (1000.0 if match[2] else 1.0)
     unit, kind = "", "scalar"
     for pattern, found_unit, found_kind in _QUANTITIES:
@@ -133,40 +141,50 @@ def columns_from_json(text: str, sensor: str, path: str) -> dict[str, Column]:
     Raises
     ------
     ColumnsError
-        If the text is not such a list, or has unknown keys or values.
+        If the text is not such a list, has unknown keys or values, or describes a
+        column twice.
     """
     try:
-        entries = json.loads(text)
+        entries = json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         raise ColumnsError(
             f"must be JSON, got: {error.msg}", path=path, line=error.lineno
         ) from None
-    allowed = {field.name for field in dataclasses.fields(Column)}
     if not isinstance(entries, list) or not all(
         isinstance(entry, dict) and isinstance(entry.get("name"), str)
         for entry in entries
     ):
         raise ColumnsError("must be a list of objects with a 'name'", path=path)
-    columns = {}
+    columns: dict[str, Column] = {}
     for entry in entries:
-        unknown = sorted(set(entry) - allowed)
-        if unknown:
-            raise ColumnsError(
-                f"has unknown keys {', '.join(unknown)};"
-                f" known are {', '.join(sorted(allowed))}",
-                path=path,
-                column=entry["name"],
-            )
-        guessed = dataclasses.asdict(column_from_name(entry["name"], sensor))
-        column = Column(**{**guessed, **entry, "sensor": sensor})
-        if column.kind not in ("scalar", "level", "direction"):
-            raise ColumnsError(
-                f"kind must be scalar, level or direction, got {column.kind!r}",
-                path=path,
-                column=column.name,
-            )
-        columns[column.name] = column
+        name = entry["name"]
+        if wrong := _wrong_entry(entry, columns):
+            raise ColumnsError(wrong, path=path, column=name)
+        guessed = vars(column_from_name(name, sensor))
+        columns[name] = Column(**{**guessed, **entry})
     return columns
+
+
+def _wrong_entry(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> str:
+    """Say what is wrong with an entry of ``columns.json``; nothing, if nothing is."""
+    known = {field.name for field in dataclasses.fields(Column)} - {"sensor"}
+    if unknown := sorted(set(entry) - known):
+        return (
+            f"has unknown keys {', '.join(unknown)};"
+            f" known are {', '.join(sorted(known))}"
+        )
+    if entry["name"] in columns:
+        return "must be described once, is described again"
+    if entry.get("kind", "scalar") not in get_args(Kind):
+        return f"kind must be scalar, level or direction, got {entry['kind']!r}"
+    if not isinstance(entry.get("unit", ""), str):
+        return f"unit must be text, got {entry['unit']!r}"
+    for key in ("range_m", "frequency_hz"):
+        value = entry.get(key)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and math.isfinite(value)):
+            return f"{key} must be a number or null, got {value!r}"
+    return ""
 
 
 def columns_from_manifest(entries: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
