@@ -266,7 +266,7 @@ class TrainOptions(Options):
     normalization : {'range', 'standard', 'robust'}
         How columns are scaled, from statistics of the training days alone.
     validation : float
-        Share of the days held back at the end of the record, in (0, 1).
+        Share of the rows held back, in whole days at the end of the record, in (0, 1).
     patience : int
         Epochs without a better validation loss before training stops; 0 never stops.
     calibration_stride : int
