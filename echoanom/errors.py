@@ -11,6 +11,7 @@
     ├── DatasetError         a dataset of shards cannot be used
     │   ├── ManifestError    no manifest, or one this version cannot read
     │   └── CorruptionError  bytes that are not what the manifest says
+    │       └── TruncatedError   a file or stream that ends too early
     ├── WindowError          no window, or no such window
     ├── TrainingError        a model cannot be trained on this, or not go on
     ├── ArtifactError        a model directory cannot be used
@@ -110,6 +111,10 @@ class ManifestError(DatasetError):
 
 class CorruptionError(DatasetError):
     """Bytes are not what the manifest says."""
+
+
+class TruncatedError(CorruptionError):
+    """A file or stream ends too early: what came is right, but more must come."""
 
 
 class WindowError(EchoanomError):

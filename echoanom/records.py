@@ -31,7 +31,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom.errors import CorruptionError, DataError
+from echoanom.errors import CorruptionError, DataError, TruncatedError
 from echoanom.options import StorageDtype
 
 ALIGNMENT = 64
@@ -89,7 +89,8 @@ def masked_crc(*parts: bytes | memoryview) -> int:
     """
     crc = 0
     for part in parts:
-        crc = google_crc32c.extend(crc, bytes(part))
+        # An array is taken as it is; a memoryview would have to be copied.
+        crc = google_crc32c.extend(crc, np.frombuffer(part, dtype=np.uint8))
     return ((crc >> 15 | crc << 17) + _CRC_MASK) & 0xFFFFFFFF
 
 
@@ -222,8 +223,10 @@ def scan(data: memoryview, path: str) -> Iterator[tuple[int, int]]:
 
     Raises
     ------
+    TruncatedError
+        If the file ends inside a record.
     CorruptionError
-        If the file ends inside a record, or a length is not what its checksum says.
+        If a length is not what its checksum says.
     """
     offset = 0
     while offset < len(data):
@@ -251,24 +254,71 @@ def check_header(data: memoryview, offset: int, path: str) -> int:
 
     Raises
     ------
+    TruncatedError
+        If the file ends inside the record.
     CorruptionError
-        If the file ends inside the record, or the length is not what its checksum
-        says.
+        If the length is not what its checksum says.
     """
     header = bytes(data[offset : offset + HEADER_BYTES])
     if len(header) == HEADER_BYTES:
-        (length,) = _LENGTH.unpack_from(header)
-        (crc,) = _CRC.unpack_from(header, _LENGTH.size)
-        if masked_crc(header[: _LENGTH.size]) != crc:
-            raise CorruptionError(
-                f"{path}: the record at byte {offset} has a length that does not match"
-                " its checksum"
-            )
+        length = read_length(header, offset, path)
         if offset + HEADER_BYTES + length + TRAILER_BYTES <= len(data):
-            return int(length)
-    raise CorruptionError(
-        f"{path}: ends at byte {len(data)}, inside the record at byte {offset}"
+            return length
+    raise cut_short(len(data), offset, path)
+
+
+def cut_short(size: int, offset: int, path: str) -> TruncatedError:
+    """Say that a file ends inside a record.
+
+    Parameters
+    ----------
+    size : int
+        Where the file ends [byte].
+    offset : int
+        Where the record's frame starts [byte].
+    path : str
+        The file's name, for the message.
+
+    Returns
+    -------
+    TruncatedError
+        To be raised.
+    """
+    return TruncatedError(
+        f"{path}: ends at byte {size}, inside the record at byte {offset}"
     )
+
+
+def read_length(header: bytes, offset: int, path: str) -> int:
+    """Read the length in a record's header and check it.
+
+    Parameters
+    ----------
+    header : bytes
+        The header.
+    offset : int
+        Where it starts in its file [byte], for messages.
+    path : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    int
+        Length of the record's data [byte].
+
+    Raises
+    ------
+    CorruptionError
+        If the length is not what its checksum says.
+    """
+    (length,) = _LENGTH.unpack_from(header)
+    (crc,) = _CRC.unpack_from(header, _LENGTH.size)
+    if masked_crc(header[: _LENGTH.size]) != crc:
+        raise CorruptionError(
+            f"{path}: the record at byte {offset} has a length that does not match its"
+            " checksum"
+        )
+    return int(length)
 
 
 def check_data(data: memoryview, offset: int, length: int, path: str) -> int:
@@ -295,9 +345,39 @@ def check_data(data: memoryview, offset: int, length: int, path: str) -> int:
     CorruptionError
         If the data do not match.
     """
-    end = offset + HEADER_BYTES + length
-    (stored,) = _CRC.unpack(data[end : end + TRAILER_BYTES])
-    found = masked_crc(data[offset + HEADER_BYTES : end])
+    begin = offset + HEADER_BYTES
+    end = begin + length
+    return check_payload(data[begin:end], data[end : end + TRAILER_BYTES], offset, path)
+
+
+def check_payload(
+    payload: memoryview, trailer: bytes | memoryview, offset: int, path: str
+) -> int:
+    """Check a record's data, cut out of its file, against its trailer.
+
+    Parameters
+    ----------
+    payload : memoryview
+        The data.
+    trailer : bytes-like
+        What follows them.
+    offset : int
+        Where the record's frame starts in its file [byte], for messages.
+    path : str
+        The file's name, for messages.
+
+    Returns
+    -------
+    int
+        The masked CRC-32C.
+
+    Raises
+    ------
+    CorruptionError
+        If the data do not match.
+    """
+    (stored,) = _CRC.unpack(trailer)
+    found = masked_crc(payload)
     if stored != found:
         raise CorruptionError(
             f"{path}: the record at byte {offset} has data that do not match their"
