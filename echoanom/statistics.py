@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import zipfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -195,7 +196,7 @@ class Statistics:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return cls(**dict(arrays))
-        except (ValueError, OSError, TypeError, KeyError) as error:
+        except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise CorruptionError(f"not a statistics file: {error}") from None
 
 

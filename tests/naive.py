@@ -356,3 +356,23 @@ def naive_red_noise(white: Sequence[float], phi: float) -> list[float]:
         state = phi * state + math.sqrt(1 - phi**2) * e
         states.append(state)
     return states
+
+
+def naive_moments(values: Sequence[float]) -> dict[str, float]:
+    """Return count, missing, mean, population std, minimum and maximum."""
+    seen = [value for value in values if value == value]
+    nan = float("nan")
+    if not seen:
+        return {
+            "count": 0, "missing": len(values),
+            "mean": nan, "std": nan, "minimum": nan, "maximum": nan,
+        }  # fmt: skip
+    mean = sum(seen) / len(seen)
+    return {
+        "count": len(seen),
+        "missing": len(values) - len(seen),
+        "mean": mean,
+        "std": (sum((value - mean) ** 2 for value in seen) / len(seen)) ** 0.5,
+        "minimum": min(seen),
+        "maximum": max(seen),
+    }
