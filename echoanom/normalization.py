@@ -56,6 +56,28 @@ class Normalization:
         normalised = (values - self.offset) / self.scale
         return np.where(np.isnan(normalised), self.fill, normalised)
 
+    def apply_to(
+        self,
+        values: NDArray[np.float32],
+        present: NDArray[np.bool_],
+        out: NDArray[np.float32],
+    ) -> None:
+        """Normalise values as `apply` does, into memory that is there.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (..., C)
+            Values in the columns' units; NaN is missing.
+        present : ndarray of bool, shape (..., C)
+            False where a value is NaN.
+        out : ndarray of float32, shape (..., C)
+            Takes the normalised values.
+        """
+        np.subtract(values, self.offset, out=out)
+        np.divide(out, self.scale, out=out)
+        if not present.all():
+            np.copyto(out, self.fill, where=~present)
+
     def invert(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn normalised values back into the columns' units.
 
