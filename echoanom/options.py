@@ -7,8 +7,9 @@ plain JSON values (`as_json`, `from_json`) to be stored with what it produced.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Literal, Self, cast, get_args
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self, TypeGuard, cast, get_args
 
 from echoanom.errors import OptionError
 
@@ -16,6 +17,7 @@ Join = Literal["outer", "inner", "left"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
 OnError = Literal["fail", "skip"]
 StorageDtype = Literal["float32", "float16", "int16"]
+Output = Literal["sigmoid", "linear"]
 NormalizationKind = Literal["range", "standard", "robust"]
 
 DAY_S = 86_400
@@ -24,6 +26,42 @@ DAY_S = 86_400
 def _require(condition: bool, name: str, rule: str, value: object) -> None:
     if not condition:
         raise OptionError(f"{name} must be {rule}, got {value!r}")
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(cast(float, value))
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+
+
+def _require_whole(name: str, value: object, least: int) -> None:
+    rule = f"a whole number of at least {least}"
+    _require(_is_whole(value) and value >= least, name, rule, value)
+
+
+def _require_number(
+    name: str, value: object, rule: str, holds: Callable[[float], bool]
+) -> None:
+    _require(_is_number(value) and holds(value), name, rule, value)
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+def _require_bool(name: str, value: object) -> None:
+    _require(isinstance(value, bool), name, "true or false", value)
 
 
 def _require_choice(name: str, value: object, kind: Any) -> None:
@@ -64,6 +102,8 @@ class Options:
         OptionError
             If a name is unknown or a value is refused.
         """
+        if not isinstance(values, Mapping):
+            raise OptionError(f"{cls.__name__} must be an object, got {values!r}")
         known = {field.name for field in dataclasses.fields(cast(Any, cls))}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -104,12 +144,28 @@ class TableOptions(Options):
 
     def __post_init__(self) -> None:
         _require(
-            isinstance(self.period_s, int)
+            _is_whole(self.period_s)
             and self.period_s >= 1
             and DAY_S % self.period_s == 0,
             "period_s",
             "a whole number of seconds that divides a day",
             self.period_s,
+        )
+        _require(
+            isinstance(self.time_column, str), "time_column", "text", self.time_column
+        )
+        _require(
+            isinstance(self.missing_numbers, tuple)
+            and all(map(_is_number, self.missing_numbers)),
+            "missing_numbers",
+            "a tuple of numbers",
+            self.missing_numbers,
+        )
+        _require(
+            _are_texts(self.missing_words),
+            "missing_words",
+            "a tuple of texts",
+            self.missing_words,
         )
         _require_choice("duplicates", self.duplicates, Duplicates)
 
@@ -139,12 +195,13 @@ class StackOptions(Options):
 
     def __post_init__(self) -> None:
         _require_choice("join", self.join, Join)
-        _require(
-            0 <= self.max_gap_min < 1440,
+        _require_number(
             "max_gap_min",
-            "at least 0 and less than a day (1440)",
             self.max_gap_min,
+            "at least 0 and less than a day (1440)",
+            lambda gap: 0 <= gap < 1440,
         )
+        _require(_are_texts(self.sensors), "sensors", "a tuple of texts", self.sensors)
         _require(
             len(set(self.sensors)) == len(self.sensors),
             "sensors",
@@ -176,9 +233,9 @@ class ShardOptions(Options):
 
     def __post_init__(self) -> None:
         _require_choice("dtype", self.dtype, StorageDtype)
-        _require(self.halo >= 0, "halo", "at least 0", self.halo)
-        _require(self.shard_mib > 0, "shard_mib", "more than 0", self.shard_mib)
-        _require(self.record_kib > 0, "record_kib", "more than 0", self.record_kib)
+        _require_whole("halo", self.halo, 0)
+        _require_number("shard_mib", self.shard_mib, "more than 0", _positive)
+        _require_number("record_kib", self.record_kib, "more than 0", _positive)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,10 +266,13 @@ class WindowOptions(Options):
     drop_remainder: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.size >= 1, "size", "at least 1", self.size)
-        _require(self.stride >= 1, "stride", "at least 1", self.stride)
-        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
-        _require(0 <= self.seed < 2**63, "seed", "in [0, 2**63)", self.seed)
+        _require_whole("size", self.size, 1)
+        _require_whole("stride", self.stride, 1)
+        _require_whole("batch_size", self.batch_size, 1)
+        _require_whole("seed", self.seed, 0)
+        _require(self.seed < 2**63, "seed", "less than 2**63", self.seed)
+        _require_bool("shuffle", self.shuffle)
+        _require_bool("drop_remainder", self.drop_remainder)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,23 +294,22 @@ class ModelOptions(Options):
     filters: tuple[int, ...] = (16, 8, 8)
     kernel: int = 4
     dropout: float = 0.0
-    output: Literal["sigmoid", "linear"] = "sigmoid"
+    output: Output = "sigmoid"
 
     def __post_init__(self) -> None:
         _require(
-            len(self.filters) >= 1 and all(f >= 1 for f in self.filters),
+            isinstance(self.filters, tuple)
+            and len(self.filters) >= 1
+            and all(_is_whole(count) and count >= 1 for count in self.filters),
             "filters",
-            "one or more positive numbers",
+            "a tuple of one or more whole numbers of at least 1",
             self.filters,
         )
-        _require(self.kernel >= 1, "kernel", "at least 1", self.kernel)
-        _require(0 <= self.dropout < 1, "dropout", "in [0, 1)", self.dropout)
-        _require(
-            self.output in ("sigmoid", "linear"),
-            "output",
-            "one of sigmoid, linear",
-            self.output,
+        _require_whole("kernel", self.kernel, 1)
+        _require_number(
+            "dropout", self.dropout, "in [0, 1)", lambda share: 0 <= share < 1
         )
+        _require_choice("output", self.output, Output)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,19 +340,14 @@ class TrainOptions(Options):
     calibration_stride: int = 4
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _require(
-            self.learning_rate > 0, "learning_rate", "more than 0", self.learning_rate
-        )
+        _require_whole("epochs", self.epochs, 1)
+        _require_number("learning_rate", self.learning_rate, "more than 0", _positive)
         _require_choice("normalization", self.normalization, NormalizationKind)
-        _require(0 < self.validation < 1, "validation", "in (0, 1)", self.validation)
-        _require(self.patience >= 0, "patience", "at least 0", self.patience)
-        _require(
-            self.calibration_stride >= 1,
-            "calibration_stride",
-            "at least 1",
-            self.calibration_stride,
+        _require_number(
+            "validation", self.validation, "in (0, 1)", lambda share: 0 < share < 1
         )
+        _require_whole("patience", self.patience, 0)
+        _require_whole("calibration_stride", self.calibration_stride, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -318,13 +372,11 @@ class EventOptions(Options):
     top_columns: int = 3
 
     def __post_init__(self) -> None:
-        _require(
-            self.merge_gap_min >= 0, "merge_gap_min", "at least 0", self.merge_gap_min
+        _require(isinstance(self.threshold, str), "threshold", "text", self.threshold)
+        _require_number(
+            "merge_gap_min", self.merge_gap_min, "at least 0", _not_negative
         )
-        _require(
-            self.min_duration_min >= 0,
-            "min_duration_min",
-            "at least 0",
-            self.min_duration_min,
+        _require_number(
+            "min_duration_min", self.min_duration_min, "at least 0", _not_negative
         )
-        _require(self.top_columns >= 1, "top_columns", "at least 1", self.top_columns)
+        _require_whole("top_columns", self.top_columns, 1)
