@@ -23,7 +23,7 @@ LAYERS = (
     "records statistics normalization",
     "manifest dataset reader verification inspection",
     "planning conversion",
-    "windowing",
+    "windowing framing pool recordstream streaming",
     "pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoring holdout checkpoints fitting"
