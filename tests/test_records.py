@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from echoanom.errors import CorruptionError, DataError
+from echoanom.errors import CorruptionError, DataError, TruncatedError
 from echoanom.options import StorageDtype
 from echoanom.records import (
     ALIGNMENT,
@@ -48,7 +48,8 @@ ANY_FLOAT = st.floats(width=32, allow_infinity=False)
 
 def table(rows: int, columns: int) -> NDArray[np.float32]:
     """Return values that float16 holds exactly, some of them missing."""
-    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) / np.float32(4)
+    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns)
+    values /= 4
     values.ravel()[::7] = np.nan
     return values
 
@@ -414,6 +415,10 @@ def test_an_empty_file_has_no_record() -> None:
     assert check_file(b"") == []
 
 
+def test_a_record_without_data_is_one() -> None:
+    assert check_file(framed(b"") * 2) == [(0, 0), (16, 0)]
+
+
 def test_a_file_cut_anywhere_ends_inside_a_record(small: bytes) -> None:
     boundary = check_file(small)[1][0]
     for size in range(1, len(small)):
@@ -422,7 +427,7 @@ def test_a_file_cut_anywhere_ends_inside_a_record(small: bytes) -> None:
             continue
         begun = 0 if size < boundary else boundary
         message = f"ends at byte {size}, inside the record at byte {begun}$"
-        with pytest.raises(CorruptionError, match=message):
+        with pytest.raises(TruncatedError, match=message):
             check_file(small[:size])
 
 
@@ -436,14 +441,15 @@ def test_every_flipped_bit_is_found_and_located(small: bytes) -> None:
         for bit in range(8):
             damaged = bytearray(small)
             damaged[at] ^= 1 << bit
-            with pytest.raises(CorruptionError, match=message):
+            with pytest.raises(CorruptionError, match=message) as caught:
                 check_file(bytes(damaged))
+            assert not isinstance(caught.value, TruncatedError)
 
 
 def test_a_length_beyond_the_file_is_not_allocated_but_refused() -> None:
     header = struct.pack("<Q", 2**62)
     lie = header + struct.pack("<I", masked_crc(header)) + bytes(100)
-    with pytest.raises(CorruptionError, match="inside the record at byte 0"):
+    with pytest.raises(TruncatedError, match="inside the record at byte 0"):
         check_header(memoryview(lie), 0, "lie.tfrecord")
 
 
