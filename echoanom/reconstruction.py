@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import ScoresError
 from echoanom.events import Event
@@ -174,6 +175,8 @@ def compare(
     outer_rows = min(first + rows + size // 2, run_first + run_rows) - outer
     values, observed = reader.rows(outer, outer_rows)
     reproduced = _reproduce(values, artifact)
+    # A model may say 365 degrees where 359 were observed; a picture has one circle.
+    reproduced[:, kind_mask(dataset.columns, "direction")] %= 360
     shown = slice(first - outer, first - outer + rows)
     return Comparison(
         edges=times[first] + dataset.period_s * np.arange(rows + 1, dtype=np.int64),

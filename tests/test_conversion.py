@@ -325,7 +325,8 @@ def start_conversion(script: Path, source: str, out: str) -> subprocess.Popen[by
 def test_killed_at_fifty_random_moments_it_ends_as_if_undisturbed(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(CONVERT)
-    tables = {"ctd": sensor_days(24, tuple(f"t_{i}m" for i in range(40)))}
+    # So many shards that a run spends about half of its time on writing them.
+    tables = {"ctd": sensor_days(150, tuple(f"t_{i}m" for i in range(40)))}
     days = sorted(tables["ctd"])
     source = write_tables(
         tmp_path / "source", {"ctd": {day: tables["ctd"][day] for day in days[:12]}}
@@ -346,7 +347,7 @@ def test_killed_at_fifty_random_moments_it_ends_as_if_undisturbed(tmp_path):
     interrupted = begun = 0
     while interrupted < 50:
         process = start_conversion(script, source, str(out))
-        time.sleep(rng.uniform(0.2, 1.0) * duration)
+        time.sleep(rng.uniform(0.3, 1.0) * duration)
         if process.poll() is None:
             interrupted += 1
         else:

@@ -30,7 +30,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def table(*runs: tuple[int, int]) -> RunTable:
     """Runs of (first minute since 1970, rows)."""
-    starts, rows = (np.array(column, dtype=np.int64) for column in zip(*runs, strict=True))
+    starts, rows = (
+        np.array(column, dtype=np.int64) for column in zip(*runs, strict=True)
+    )
     return RunTable(np.cumsum(rows) - rows, rows, starts * MINUTE)
 
 
