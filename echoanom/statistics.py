@@ -104,7 +104,9 @@ class Statistics:
         """Estimate a quantile from the days' histograms.
 
         The days' distribution functions, linear inside each bin, are added up, and the
-        sum is solved by bisection.
+        sum is solved by bisection. The estimate is off by at most the width of the
+        widest bin that holds a value: between the tails, 8 / 62 of the largest standard
+        deviation of a day.
 
         Parameters
         ----------
@@ -196,7 +198,14 @@ class Statistics:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return cls(**dict(arrays))
-        except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except (
+            ValueError,
+            OSError,
+            TypeError,
+            EOFError,
+            RuntimeError,  # what zipfile says of an archive it has no means to read
+            zipfile.BadZipFile,
+        ) as error:
             raise CorruptionError(f"not a statistics file: {error}") from None
 
 

@@ -376,3 +376,12 @@ def naive_moments(values: Sequence[float]) -> dict[str, float]:
         "minimum": min(seen),
         "maximum": max(seen),
     }
+
+
+def naive_quantile(values: Sequence[float], q: float) -> float:
+    """Return the smallest value that a share q of the observed ones does not exceed."""
+    seen = sorted(value for value in values if value == value)
+    for i in range(len(seen)):
+        if i + 1 >= q * len(seen):
+            return seen[i]
+    return float("nan")

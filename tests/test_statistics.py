@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from naive import naive_moments
+from naive import naive_moments, naive_quantile
 
 from echoanom.errors import CorruptionError
 from echoanom.statistics import BINS, Statistics, merge, summarise
@@ -53,6 +56,12 @@ def test_bytes_bring_back_the_same_and_are_the_same(days):
     content = statistics.as_bytes()
     assert content == statistics.as_bytes()
     assert_same(Statistics.from_bytes(content), statistics)
+
+
+def test_bytes_do_not_tell_when_they_were_made():
+    content = summarise(np.ones((3, 2), np.float32)).as_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
 
 
 def test_filled_cells_do_not_count():
@@ -123,9 +132,146 @@ def test_other_content_is_refused(content):
 
 
 def test_a_pickle_inside_is_refused():
-    import io
-
     buffer = io.BytesIO()
     np.savez(buffer, counts=np.array([{"a": 1}], dtype=object))
     with pytest.raises(CorruptionError, match="not a statistics file"):
         Statistics.from_bytes(buffer.getvalue())
+
+
+# Every column has its own scale, from a few values over a huge offset to a wide spread.
+ANY_DAY = st.tuples(
+    st.sampled_from([0.0, 1e9, -3e4]), st.sampled_from([1e-30, 1e-3, 1.0, 1e30])
+).flatmap(
+    lambda scale: hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 40), st.just(1)),
+        elements=st.floats(-1, 1, width=32).map(
+            lambda value: float(np.float32(scale[0] + scale[1] * value))
+        )
+        | st.just(float("nan")),
+    )
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(ANY_DAY, min_size=1, max_size=4), st.floats(0, 1))
+@example([np.array([[1e30], [-1e30], [0.0]], np.float32)], 0.5)
+@example([np.array([[0.1]] * 7, np.float32), np.array([[0.1]] * 3, np.float32)], 0.3)
+@example([np.array([[0.0]] * 39 + [[1.0]], np.float32)], 0.98)
+def test_quantiles_are_off_by_the_widest_bin_in_use_at_most(days, q):
+    statistics = merge([summarise(day) for day in days])
+    rows = np.concatenate(days)[:, 0].tolist()
+    expected = naive_quantile(rows, q)
+    found = statistics.quantile(q)[0]
+    if not statistics.count[0]:
+        assert np.isnan(found)
+        return
+    widths = [
+        naive_bin_width(statistics, day, number)
+        for day, counts in enumerate(statistics.histograms[:, :, 0])
+        for number in np.flatnonzero(counts)
+    ]
+    rounding = 1e-9 * (1e-30 + max(abs(value) for value in rows if value == value))
+    assert abs(found - expected) <= max(widths) + rounding
+    assert statistics.minimum[0] <= found <= statistics.maximum[0]
+
+
+def naive_bin_width(statistics, day, number):
+    low, high = statistics.lows[day, 0], statistics.highs[day, 0]
+    if number == 0:
+        return low - statistics.minima[day, 0]
+    if number == BINS - 1:
+        return statistics.maxima[day, 0] - high
+    return (high - low) / (BINS - 2)
+
+
+@settings(max_examples=30)
+@given(st.lists(ANY_DAY, min_size=1, max_size=4))
+def test_quantiles_rise_from_the_smallest_to_the_largest(days):
+    statistics = merge([summarise(day) for day in days])
+    found = [statistics.quantile(q)[0] for q in (0, 0.2, 0.5, 0.8, 1)]
+    if statistics.count[0]:
+        assert found == sorted(found)
+        smallest, largest = statistics.minimum[0], statistics.maximum[0]
+        halved = (largest - smallest) * 1e-15
+        assert found[0] - smallest <= halved
+        assert largest - found[-1] <= halved
+
+
+@pytest.mark.parametrize("rows, columns", [(0, 3), (5, 0), (0, 0), (1, 1), (1, 300)])
+def test_a_day_may_have_no_rows_or_any_number_of_columns(rows, columns):
+    found = summarise(np.full((rows, columns), 2.5, np.float32))
+    assert found.count.tolist() == [rows] * columns
+    assert found.histograms.shape == (1, BINS, columns)
+    expected = 2.5 if rows else np.nan
+    for name in ("mean", "minimum", "maximum"):
+        np.testing.assert_array_equal(getattr(found, name), [expected] * columns)
+    np.testing.assert_array_equal(found.quantile(0.5), [expected] * columns)
+    assert_same(Statistics.from_bytes(found.as_bytes()), found)
+
+
+def test_no_days_at_all_observe_nothing():
+    found = summarise(np.ones((4, 2), np.float32)).days([])
+    assert found.count.tolist() == found.missing.tolist() == [0, 0]
+    for values in (found.mean, found.std, found.minimum, found.quantile(0.5)):
+        assert np.isnan(values).all()
+
+
+def test_a_silent_day_changes_nothing_but_what_is_missing():
+    rng = np.random.default_rng(0)
+    day = summarise(rng.normal(size=(100, 2)).astype(np.float32))
+    silent = summarise(np.full((30, 2), np.nan, np.float32))
+    found = merge([silent, day, silent])
+    assert found.missing.tolist() == [60, 60]
+    assert found.count.tolist() == day.count.tolist()
+    for name in ("mean", "std", "minimum", "maximum"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(day, name))
+    for q in (0, 0.3, 1):
+        np.testing.assert_array_equal(found.quantile(q), day.quantile(q))
+
+
+def test_columns_do_not_depend_on_their_neighbours():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(50, 300)).astype(np.float32)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    filled = rng.random(values.shape) < 0.1
+    whole = summarise(values, filled)
+    for column in (0, 255, 256, 299):
+        only = [column]
+        alone = summarise(values[:, only], filled[:, only])
+        for name in ("count", "missing", "minimum", "maximum"):
+            assert getattr(whole, name)[column] == getattr(alone, name)[0]
+        for name in ("mean", "std"):
+            found, expected = getattr(whole, name)[column], getattr(alone, name)[0]
+            assert found == pytest.approx(expected, rel=1e-12)
+        assert whole.quantile(0.5)[column] == pytest.approx(alone.quantile(0.5)[0])
+
+
+@given(DAYS, st.data())
+def test_a_filled_cell_is_as_good_as_a_missing_one(day, data):
+    filled = data.draw(hnp.arrays(np.bool_, day.shape))
+    blank = np.where(filled, np.float32(np.nan), day)
+    assert_same(summarise(day, filled), summarise(blank))
+
+
+def test_values_of_all_magnitudes_are_summarised_without_overflow():
+    values = np.array([[3e38], [-3e38], [1e-45], [0.0]], np.float32)
+    found = summarise(values)
+    assert np.isfinite([found.mean[0], found.std[0], found.quantile(0.5)[0]]).all()
+
+
+def test_a_damaged_file_is_refused_or_harmless():
+    statistics = summarise(np.ones((3, 2), np.float32))
+    content = statistics.as_bytes()
+    for size in range(0, len(content), 7):
+        with pytest.raises(CorruptionError, match="^not a statistics file: "):
+            Statistics.from_bytes(content[:size])
+    for at in range(len(content)):
+        damaged = bytearray(content)
+        damaged[at] ^= 0x81
+        try:
+            found = Statistics.from_bytes(bytes(damaged))
+        except CorruptionError as error:
+            assert "\n" not in str(error)
+        else:
+            assert_same(found, statistics)  # it was a date or the like
