@@ -82,8 +82,8 @@ def fills_with_the_loudest(record: Record) -> Cost:
         "std",
         float(tutorial.mean()),
         float(np.abs(ours).mean()),
-        f"of {len(column):,} missing cells; the loudest cell ever measured here has"
-        f" {np.nanmax(table):.0f} dB, 0 dB is a mirror in front of the transducer",
+        f"of {len(column):,} missing cells; 0 dB is {-np.nanmax(table):.0f} dB above the"
+        " loudest cell that was measured",
     )
 
 
@@ -127,9 +127,9 @@ def scales_by_batch(record: Record) -> Cost:
         "std",
         float(np.nanmax(moved / spread)),
         float((ours.max(axis=0) * normalization.scale / statistics.std).max()),
-        f"{np.nanmean(moved / spread):.1f} std on average: the maximum of"
-        f" {len(table):,} rows (the tutorial has {tutorial_way.TRAINING_ROWS:,}) against"
-        " that of 8",
+        f"{np.nanmean(moved / spread):.1f} std on average, from the maximum of"
+        f" {len(table):,} rows to that of 8 (the tutorial trains on batches of"
+        f" {tutorial_way.TRAINING_ROWS:,})",
     )
 
 
@@ -184,8 +184,9 @@ def crosses_gaps(record: Record) -> Cost:
         "%",
         100 * float(np.mean(theirs > period_min)),
         100 * float(np.mean(ours > period_min)),
-        f"{np.count_nonzero(theirs > period_min):,} of {len(theirs):,} windows show the"
-        f" model a jump that no sensor saw; of ours, {len(ours):,}, none may",
+        f"{np.count_nonzero(theirs > period_min):,} of its {len(theirs):,} windows show"
+        f" the model a jump that the sensor did not see, and"
+        f" {np.count_nonzero(ours > period_min):,} of our {len(ours):,}",
     )
 
 
@@ -195,14 +196,15 @@ def jumps_in_windows(record: Record) -> Cost:
     Of all windows of the echosounder, one starting at each row.
     """
     theirs, ours = _longest_steps(record)
+    stamps = tutorial_way.read_sensor(record.source, SENSOR).index.to_numpy()
+    spans = (stamps[_SIZE - 1 :] - stamps[: 1 - _SIZE]) / np.timedelta64(1, "m")
     return Cost(
         "takes neighbours for neighbouring minutes",
         "longest time from one row of a window to the next",
         "min",
         float(theirs.max()),
         float(ours.max()),
-        f"the tutorial's window of {_SIZE} min then spans"
-        f" {theirs.max() + (_SIZE - 1) * _PERIOD_S / 60:,.0f} min or more",
+        f"{_SIZE} rows of the tutorial's span up to {spans.max() + 1:,.0f} min",
     )
 
 
@@ -237,9 +239,9 @@ def averages_decibels(record: Record) -> Cost:
         "dB",
         abs(float(tutorial.mean())),
         abs(float(ours.mean())),
-        f"of {true.size:,} minutes and bins; the tutorial's levels are too low"
-        f" throughout, by {100 * (1 - 10 ** (tutorial.mean() / 10)):.0f} % of the"
-        " intensity",
+        f"of {true.size:,} minutes and bins; the tutorial loses"
+        f" {100 * (1 - 10 ** (tutorial.mean() / 10)):.0f} % of the intensity, and what is"
+        f" left of ours comes from {_PINGS} pings being few",
     )
 
 

@@ -42,8 +42,8 @@ def table_lines(costs: Sequence[Cost]) -> list[str]:
     lines = [header]
     for number, cost in enumerate(costs, 1):
         lines.append(
-            f"{number:>2} {cost.mistake:<{width}}  {cost.tutorial:>10.4g}"
-            f"  {cost.echoanom:>10.4g}  {cost.unit}"
+            f"{number:>2} {cost.mistake:<{width}}  {_figure(cost.tutorial):>10}"
+            f"  {_figure(cost.echoanom):>10}  {cost.unit}"
         )
     lines.append("")
     for number, cost in enumerate(costs, 1):
@@ -54,6 +54,12 @@ def table_lines(costs: Sequence[Cost]) -> list[str]:
             subsequent_indent="   ",
         )
     return lines
+
+
+def _figure(value: float) -> str:
+    if value == 0 or value >= 1000:
+        return f"{value:,.0f}"
+    return "< 0.0001" if value < 1e-4 else f"{value:.3g}"
 
 
 def write_costs(path: str, costs: Sequence[Cost]) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import time
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tutorial_way
 from numpy.typing import NDArray
 from tutorial_record import SENSOR, Cost, Record
 
-from echoanom.autoencoder import cell_errors, mean_over_observed
+from echoanom.autoencoder import build_autoencoder, cell_errors, mean_over_observed
+from echoanom.holdout import training_statistics
 from echoanom.manifest import RunTable
+from echoanom.normalization import Normalization, fit_normalization
 from echoanom.options import DAY_S, WindowOptions
 from echoanom.pipeline import windows
 from echoanom.scoring import score
+from echoanom.stamps import day_start
+from echoanom.windowing import select
 
 _CALLS = 32
 _BLANKED = 0.01
@@ -90,41 +95,80 @@ def asks_the_impossible(record: Record) -> Cost:
         float(np.sqrt(np.nanmean(np.square(error * loudest)))),
         float(np.sqrt(squares / cells)),
         f"its loss cannot fall below {np.nanmean(np.square(error)):.2f}, whatever it"
-        " learns, and its score then tells loud from quiet, not usual from unusual",
+        " learns; what it calls an error is the level, squared",
     )
 
 
 def validates_on_training_data(record: Record) -> Cost:
-    """Compare what validation says of our model on days it knows and on new ones.
+    """Compare validation losses of the same models on days they know and on new ones.
 
-    The tutorial validates on the data it trained on, we on days held back. Both numbers
-    are mean squared errors over observed cells; the tutorial's is the smaller one, and
-    that is the mistake.
+    The tutorial validates on the data it trained on, echoanom on days held back. Days
+    differ, so two models are trained, one on odd days and one on even ones, and each is
+    judged on both: every day counts once as known and once as new. What was planted is
+    left out. Of the two numbers the tutorial's is the smaller one: that is the mistake.
     """
-    trained, held_back = record.trained()
-    seen, unseen = _loss(record, trained), _loss(record, held_back)
-    days = record.artifact.record
+    halves = [
+        select(
+            record.joined.runs,
+            record.joined.period_s,
+            [
+                (day_start(day), day_start(day) + DAY_S)
+                for day in record.joined.days[i::2]
+            ],
+            record.artifact.record.exclude,
+        )
+        for i in (0, 1)
+    ]
+    seen, unseen = 0.0, 0.0
+    for known, new in (halves, halves[::-1]):
+        model, normalization = _fit(record, known)
+        seen += _loss(record, model, normalization, known) / 2
+        unseen += _loss(record, model, normalization, new) / 2
     return Cost(
         "validates on its training data",
-        "validation loss (what new data cost is the second)",
+        "validation loss (the second number is what new days cost)",
         "MSE",
         seen,
         unseen,
-        f"{len(days.training_days)} days it learned from, {len(days.validation_days)}"
-        f" held back: the tutorial would report {100 * (1 - seen / unseen):.0f} % less"
-        " than new days cost, and could not tell when to stop",
+        f"of the same models; new days cost {unseen / seen:.1f} times what the tutorial"
+        " would report, where overfitting does not show",
     )
 
 
-def _loss(record: Record, runs: RunTable) -> float:
+def _fit(record: Record, runs: RunTable) -> tuple[keras.Model, Normalization]:
+    """Train a network like the record's model on some runs alone."""
     artifact = record.artifact
-    options = WindowOptions(artifact.window.size, stride=16, batch_size=16)
+    statistics = training_statistics(record.joined, runs)
+    normalization = fit_normalization(statistics, artifact.training.normalization)
+    stream = windows(
+        record.joined,
+        artifact.window,
+        runs=runs,
+        normalization=normalization,
+        epochs=len(artifact.record.history),
+    )
+    keras.utils.set_random_seed(artifact.window.seed)
+    model = build_autoencoder(
+        artifact.window.size, len(artifact.columns), artifact.network
+    )
+    model.compile(optimizer=keras.optimizers.Adam(artifact.training.learning_rate))
+    batches = stream.map(lambda batch: (batch["values"], batch["observed"]))
+    model.fit(batches, shuffle=False, verbose=0)
+    return model, normalization
+
+
+def _loss(
+    record: Record, model: keras.Model, normalization: Normalization, runs: RunTable
+) -> float:
+    """Return the mean squared error over the observed cells of some runs."""
+    size = record.artifact.window.size
+    options = WindowOptions(size, stride=size // 2, batch_size=16)
     squares, cells = 0.0, 0
     for batch in windows(
-        record.joined, options, runs=runs, normalization=artifact.normalization
+        record.joined, options, runs=runs, normalization=normalization
     ):
         values, observed = batch["values"], batch["observed"]
-        errors = cell_errors(values, observed, artifact.model(values, training=False))
+        errors = cell_errors(values, observed, model(values, training=False))
         squares += float(tf.reduce_sum(errors))
         cells += int(np.count_nonzero(observed))
     return squares / cells

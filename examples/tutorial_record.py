@@ -11,6 +11,7 @@ from echoanom.artifact import Artifact
 from echoanom.dataset import Dataset
 from echoanom.holdout import hold_back
 from echoanom.manifest import RunTable
+from echoanom.windowing import select
 
 SENSOR = "echosounder"
 """The one sensor the tutorial's model sees."""
@@ -39,11 +40,15 @@ class Record:
 
     def trained(self) -> tuple[RunTable, RunTable]:
         """Return the runs the model was trained on, and those held back."""
-        holdout = hold_back(
+        period_s, artifact = self.joined.period_s, self.artifact
+        runs = select(
             self.joined.runs,
-            self.joined.period_s,
-            self.artifact.window.size,
-            self.artifact.training.validation,
+            period_s,
+            artifact.record.include,
+            artifact.record.exclude,
+        )
+        holdout = hold_back(
+            runs, period_s, artifact.window.size, artifact.training.validation
         )
         return holdout.training, holdout.validation
 

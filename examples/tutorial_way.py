@@ -51,8 +51,10 @@ def read_sensor(source: str, sensor: str) -> pd.DataFrame:
 def join_sensors(source: str) -> pd.DataFrame:
     """Join all sensors on the minute, keeping every minute that any of them has."""
     folders = sorted(path for path in pathlib.Path(source).iterdir() if path.is_dir())
-    tables = [read_sensor(source, folder.name) for folder in folders]
-    return tables[0].join(tables[1:], how="outer")
+    joined = read_sensor(source, folders[0].name)
+    for folder in folders[1:]:
+        joined = joined.join(read_sensor(source, folder.name), how="outer")
+    return joined
 
 
 def fill_and_scale(rows: Floats) -> Floats:
@@ -63,7 +65,8 @@ def fill_and_scale(rows: Floats) -> Floats:
     """
     filled = np.nan_to_num(rows)
     with np.errstate(invalid="ignore"):  # 0 / 0, which the tutorial does not see
-        return filled / np.abs(filled).max(axis=0)
+        scaled: Floats = filled / np.abs(filled).max(axis=0)
+    return scaled
 
 
 class CsvBatches:
