@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import posixpath
+import tempfile
 import uuid
 from collections.abc import Iterator
 from typing import IO, Any
@@ -18,7 +19,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from echoanom.errors import StorageError
+from echoanom.errors import EchoanomError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 LOCK = ".lock"
@@ -72,14 +73,21 @@ def filesystem(path: str) -> tuple[Any, str]:
         The file system.
     inner : str
         The path within it.
+
+    Raises
+    ------
+    StorageError
+        If there is no such kind of file system, or its library is not installed.
     """
-    filesystem, inner = url_to_fs(path)
+    with storage_errors(path, "use"):
+        # Other processes write too, so a listing is only true when it is made.
+        filesystem, inner = url_to_fs(path, use_listings_cache=False)
     return filesystem, inner
 
 
 @contextlib.contextmanager
 def storage_errors(path: str, doing: str) -> Iterator[None]:
-    """Turn operating system errors into one-line `StorageError`.
+    """Turn errors of the system, or of a remote store, into one-line `StorageError`.
 
     Parameters
     ----------
@@ -96,15 +104,24 @@ def storage_errors(path: str, doing: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        Instead of an OSError.
+        Instead of an OSError, and for URLs instead of any error but our own.
     """
     try:
         yield
+    except EchoanomError:
+        raise
     except FileNotFoundError:
         raise StorageError(f"cannot {doing} {path}: it does not exist") from None
-    except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
-        raise StorageError(f"cannot {doing} {path}: {reason}") from error
+    except Exception as error:
+        # The libraries of remote stores raise their own.
+        if is_local(path) and not isinstance(error, OSError):
+            raise
+        raise StorageError(f"cannot {doing} {path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
 
 
 def exists(path: str) -> bool:
@@ -119,9 +136,15 @@ def exists(path: str) -> bool:
     -------
     bool
         True if it does.
+
+    Raises
+    ------
+    StorageError
+        If that cannot be found out.
     """
     filesystem_, inner = filesystem(path)
-    return bool(filesystem_.exists(inner))
+    with storage_errors(path, "read"):
+        return bool(filesystem_.exists(inner))
 
 
 def size(path: str) -> int:
@@ -192,12 +215,13 @@ def list_folders(path: str) -> list[str]:
 def _entries(path: str) -> list[tuple[str, int, str]]:
     filesystem_, inner = filesystem(path)
     with storage_errors(path, "list"):
-        found = filesystem_.ls(inner, detail=True)
-    entries = [
-        (posixpath.basename(entry["name"].rstrip("/")), entry["size"], entry["type"])
-        for entry in found
-        if entry["name"].rstrip("/") != inner.rstrip("/")
-    ]
+        entries = []
+        for entry in filesystem_.ls(inner, detail=True):
+            name, kind = entry["name"].rstrip("/"), entry["type"]
+            if kind == "other" and filesystem_.isdir(name):
+                kind = "directory"  # behind a link
+            if name != inner.rstrip("/"):
+                entries.append((posixpath.basename(name), entry["size"], kind))
     return sorted(entries)
 
 
@@ -256,7 +280,7 @@ def publish(path: str) -> Iterator[IO[bytes]]:
     """Write a file that exists under its name complete or not at all.
 
     Locally the content goes to a temporary neighbour that is flushed to disk and
-    renamed; elsewhere to one put.
+    renamed; elsewhere to a local temporary file that is then put whole.
 
     Parameters
     ----------
@@ -274,13 +298,14 @@ def publish(path: str) -> Iterator[IO[bytes]]:
         If it cannot be written. What was there before stays.
     """
     if not is_local(path):
-        with storage_errors(path, "write"), fsspec.open(path, "wb") as file:
-            try:
-                yield file
-            except BaseException:
-                # An s3fs file completes its upload when it is closed.
-                file.discard()
-                raise
+        # A file opened in a remote store may complete its upload however it is closed.
+        with tempfile.NamedTemporaryFile(prefix="echoanom-") as staged:
+            with storage_errors(staged.name, "write"):
+                yield staged
+                staged.flush()
+            filesystem_, inner = filesystem(path)
+            with storage_errors(path, "write"):
+                filesystem_.put_file(staged.name, inner)
         return
     final = filesystem(path)[1]
     folder, name = os.path.split(final)
@@ -338,7 +363,7 @@ def exclusive(folder: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        If another process holds the lock, or the folder cannot be made.
+        If another process holds the lock, or the folder cannot be made or locked.
     """
     if not is_local(folder):
         yield
@@ -348,12 +373,13 @@ def exclusive(folder: str) -> Iterator[None]:
         os.makedirs(inner, exist_ok=True)
         handle = os.open(os.path.join(inner, LOCK), os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StorageError(
-                f"{folder}: another process is writing here; wait for it to end"
-            ) from None
+        with storage_errors(folder, "lock"):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StorageError(
+                    f"{folder}: another process is writing here; wait for it to end"
+                ) from None
         yield
     finally:
         os.close(handle)
