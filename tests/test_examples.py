@@ -124,7 +124,7 @@ def test_every_mistake_is_printed_with_its_meaning(walk: Walk) -> None:
     ("mistake", "factor"),
     [
         # Measured times; a loaded machine slows both.
-        ("re-reads whole CSVs for every batch", 2.0),
+        ("re-reads whole CSVs for every batch", 1.5),
         ("calls the endpoint once per window", 2.0),
         ("scores what it filled", 20.0),
         ("asks a sigmoid for values in [−1, 0]", 5.0),

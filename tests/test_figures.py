@@ -22,6 +22,8 @@ from echoanom.panels import Mounting, find_panels
 from echoanom.reconstruction import Comparison
 from echoanom.timegrid import TimeGrid
 
+pytestmark = pytest.mark.slow
+
 DAY = 1_422_748_800
 NAMES = (*(f"Sv_{n}m" for n in range(1, 7)), "temp", "current_$x_{$", "u_1m", "u_2m")
 COLUMNS = tuple(column_from_name(name, "mast$") for name in NAMES)

@@ -35,6 +35,8 @@ from echoanom.scores import ScoreTable
 from echoanom.thresholds import Threshold
 from tests.conftest import WriteSource
 
+pytestmark = pytest.mark.slow
+
 DAY = 1_422_748_800
 ROWS = 400
 EVIL = "<script>alert('x')</script>&\"_1m"

@@ -39,6 +39,8 @@ from echoanom.simulation.tables import table_text
 from echoanom.simulation.water import sound_speed
 from tests.naive import naive_red_noise, naive_table_text
 
+pytestmark = pytest.mark.slow
+
 SMALL = SimulationOptions(days=12, bins=64, seed=3)
 FEBRUARY = datetime.date(2015, 2, 1).toordinal()
 

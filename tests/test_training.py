@@ -30,6 +30,8 @@ from echoanom.options import DAY_S, ModelOptions, TrainOptions, WindowOptions
 from echoanom.storage import exclusive
 from echoanom.training import train
 
+pytestmark = pytest.mark.slow
+
 WINDOW = WindowOptions(size=13, stride=3, batch_size=16, shuffle=True, seed=3)
 NETWORK = ModelOptions(filters=(4, 2), kernel=3, dropout=0.2)
 SHORT = TrainOptions(epochs=1)
