@@ -104,8 +104,8 @@ def train_model(
     record = artifact.record
     first, best = record.history[0], record.best
     click.echo(
-        f"{len(record.training_days)} days to learn from,"
-        f" {len(record.validation_days)} held back: validation loss"
+        f"days to learn from: {len(record.training_days)},"
+        f" held back: {len(record.validation_days)}; validation loss"
         f" {first.validation_loss:.4f} after the first epoch,"
         f" {best.validation_loss:.4f} after epoch {best.epoch}, the best"
     )
@@ -154,9 +154,9 @@ def hold_against_labels(
     assert found.by_event is not None  # because events were given
     by_event = found.by_event
     click.echo(
-        f"{by_event.found_labels} of {by_event.labels} planted anomalies lie in an"
-        f" event, {by_event.true_events} of {by_event.events} events in a planted"
-        f" anomaly;\nROC AUC by minutes is {found.roc_auc:.2f}, where chance has 0.5"
+        f"{by_event.found_labels} of {by_event.labels} planted anomalies overlap an"
+        f" event, {by_event.true_events} of {by_event.events} events a planted anomaly;"
+        f"\nROC AUC by minutes is {found.roc_auc:.2f}, where chance has 0.5"
     )
 
 

@@ -61,7 +61,7 @@ def counts_what_is_missing(record: Record) -> Cost:
         100 * float(tutorial),
         100 * float(ours),
         f"mean over {len(whole)} held-back windows of the same model: a gap looks like"
-        " an anomaly unless missing cells are masked",
+        " an anomaly unless what fills it is usual, and left out of the error",
     )
 
 
