@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from echoanom import storage
 from echoanom.columns import Column, columns_from_manifest
-from echoanom.errors import ManifestError, StorageError
+from echoanom.errors import EchoanomError, ManifestError, StorageError
 from echoanom.options import Options, ShardOptions, StackOptions, TableOptions
 
 FORMAT = "echoanom-dataset"
@@ -59,6 +59,18 @@ class Records(Options):
     start_s: tuple[int, ...]
     crc: tuple[int, ...]
     halo: int = 0
+
+    def __post_init__(self) -> None:
+        lists = (self.offset, self.length, self.rows, self.start_s, self.crc)
+        if len({len(numbers) for numbers in lists}) != 1:
+            raise ManifestError("as much must be said of every record")
+        for numbers in (*lists, (self.halo,)):
+            if set(map(type, numbers)) - {int}:
+                raise ManifestError("what is said of records must be whole numbers")
+        if not 0 <= self.halo <= len(self.rows):
+            raise ManifestError(
+                f"{self.halo} of {len(self.rows)} records cannot be halo"
+            )
 
     @property
     def own(self) -> int:
@@ -368,12 +380,15 @@ class Manifest:
                 shard=ShardOptions.from_json(options["shard"]),
                 shards=tuple(map(Shard.from_json, values["shards"])),
             )
-        except (KeyError, TypeError, ValueError) as error:
+            rows, _ = manifest.rows, manifest.days
+        except EchoanomError as error:
+            raise ManifestError(f"{path}: is damaged: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestError(f"{path}: is damaged: {error!r}") from None
-        if manifest.rows != values.get("rows"):
+        if rows != values.get("rows"):
             raise ManifestError(
-                f"{path}: is damaged: the records have {manifest.rows} rows, the"
-                f" manifest says {values.get('rows')}"
+                f"{path}: is damaged: the records have {rows} rows, the manifest says"
+                f" {values.get('rows')!r}"
             )
         return manifest
 
