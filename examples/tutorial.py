@@ -137,8 +137,8 @@ def find_events(table: ScoreTable, rule: str, path: str) -> tuple[Event, ...]:
     for event in events[:3]:
         sensor, share = event.top_sensors[0]
         click.echo(
-            f"  {event.rank}. {format_stamp(event.start)}, {event.duration_min:.0f} min;"
-            f" {share:.0%} of the error is from {sensor}"
+            f"  {event.rank}. {format_stamp(event.start)},"
+            f" {event.duration_min:.0f} min; {share:.0%} of the error is from {sensor}"
         )
     return events
 

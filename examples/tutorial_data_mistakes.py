@@ -61,7 +61,8 @@ def rereads_tables(record: Record) -> Cost:
         1e3 * tutorial,
         1e3 * ours,
         f"over {taken} batches of CSVs and {count} of shards, the start included, the"
-        f" fastest of {_REPEATS} times: {tutorial / ours:.0f} times faster, and shuffled",
+        f" fastest of {_REPEATS} times: {tutorial / ours:.0f} times faster, and"
+        " shuffled",
     )
 
 
@@ -96,8 +97,8 @@ def fills_with_the_loudest(record: Record) -> Cost:
         "std",
         float(tutorial.mean()),
         float(np.abs(ours).mean()),
-        f"of {len(column):,} missing cells; 0 dB is {-np.nanmax(table):.0f} dB above the"
-        " loudest cell that was measured",
+        f"of {len(column):,} missing cells; 0 dB is {-np.nanmax(table):.0f} dB above"
+        " the loudest cell that was measured",
     )
 
 
@@ -254,8 +255,8 @@ def averages_decibels(record: Record) -> Cost:
         abs(float(tutorial.mean())),
         abs(float(ours.mean())),
         f"of {true.size:,} minutes and bins; the tutorial loses"
-        f" {100 * (1 - 10 ** (tutorial.mean() / 10)):.0f} % of the intensity, and what is"
-        f" left of ours comes from {_PINGS} pings being few",
+        f" {100 * (1 - 10 ** (tutorial.mean() / 10)):.0f} % of the intensity, and what"
+        f" is left of ours comes from {_PINGS} pings being few",
     )
 
 
