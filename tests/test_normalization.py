@@ -6,6 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from echoanom.errors import OptionError
 from echoanom.normalization import Normalization, fit_normalization
@@ -88,3 +91,121 @@ def test_json_brings_back_the_same_numbers():
         for name in ("offset", "scale", "fill"):
             expected = getattr(normalization, name)
             assert getattr(again, name).tobytes() == expected.tobytes()
+
+
+KINDS = ["range", "standard", "robust"]
+
+# A column of any offset and spread: constant, silent, tiny over a huge offset.
+COLUMNS = st.tuples(
+    st.sampled_from([0.0, 1.0, -1e9, 3e-39]), st.sampled_from([0.0, 1e-40, 1e-3, 1e30])
+).flatmap(
+    lambda scale: hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 30), st.just(1)),
+        elements=st.floats(-1, 1, width=32).map(
+            lambda value: float(np.float32(scale[0] + scale[1] * value))
+        )
+        | st.just(float("nan")),
+    )
+)
+
+
+@settings(max_examples=200)
+@given(COLUMNS, st.sampled_from(KINDS))
+@example(np.full((3, 1), -1e9, np.float32), "standard")
+@example(np.array([[0.1]] * 9, np.float32), "robust")
+@example(np.array([[0.0], [1e-45]], np.float32), "range")
+@example(np.array([[1.0], [1.0000001]], np.float32), "range")
+@example(np.empty((0, 1), np.float32), "range")
+def test_no_column_divides_by_zero_or_leaves_a_cell_missing(rows, kind):
+    found = fit_normalization(summarise(rows), kind)
+    assert (found.scale > 0).all()
+    for name in ("offset", "scale", "fill"):
+        array = getattr(found, name)
+        assert array.dtype == np.float32
+        assert array.shape == (1,)
+        assert np.isfinite(array).all()
+    normalised = found.apply(rows)
+    assert normalised.dtype == np.float32
+    assert np.isfinite(normalised).all()
+
+
+@settings(max_examples=200)
+@given(COLUMNS)
+def test_range_leaves_no_training_value_outside(rows):
+    seen = rows[~np.isnan(rows)]
+    normalised = fit_normalization(summarise(rows), "range").apply(rows)
+    if len(seen):
+        assert -1e-6 <= normalised.min() <= normalised.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 1e6])
+@pytest.mark.parametrize("offset", [0.0, -1e3, 1e6])
+def test_a_change_of_unit_changes_nothing(factor, offset):
+    changed = (ROWS * np.float64(factor) + offset * factor).astype(np.float32)
+    for kind in KINDS:
+        found = fit_normalization(summarise(changed), kind).apply(changed)
+        plain = fit_normalization(summarise(ROWS), kind).apply(ROWS)
+        np.testing.assert_allclose(found, plain, atol=0.03 if offset else 1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(0, 3), (1, 3), (2, 5, 3), (3,)])
+def test_any_number_of_axes_is_scaled_along_the_last(kind, shape):
+    normalization = fit_normalization(STATISTICS, kind)
+    values = np.resize(ROWS, shape)
+    found = normalization.apply(values)
+    assert found.shape == shape
+    flat = normalization.apply(values.reshape(-1, 3))
+    np.testing.assert_array_equal(found.reshape(-1, 3), flat)
+
+
+def test_the_values_given_are_left_alone():
+    values = ROWS[:5].copy()
+    values[0, 0] = np.nan
+    before = values.copy()
+    fit_normalization(STATISTICS, "range").apply(values)
+    np.testing.assert_array_equal(values, before)
+
+
+def test_nothing_is_clipped():
+    found = fit_normalization(STATISTICS, "range").apply(ROWS[:1] * 0 + 1e4)
+    assert (found > 10).all()
+
+
+@given(COLUMNS, st.sampled_from(KINDS))
+def test_memory_that_is_there_takes_the_same_bits(rows, kind):
+    normalization = fit_normalization(summarise(rows), kind)
+    out = np.full_like(rows, 7)
+    normalization.apply_to(rows, ~np.isnan(rows), out)
+    assert out.tobytes() == normalization.apply(rows).tobytes()
+
+
+def test_no_directions_is_the_same_as_none_given():
+    none = np.zeros(3, np.bool_)
+    for kind in KINDS:
+        plain = fit_normalization(STATISTICS, kind).as_json()
+        assert fit_normalization(STATISTICS, kind, none).as_json() == plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("angle", [np.nan, 7.0])
+def test_a_direction_that_never_changed_is_scaled_by_the_circle_too(kind, angle):
+    rows = np.full((10, 1), angle, np.float32)
+    found = fit_normalization(summarise(rows), kind, np.array([True]))
+    assert found.turns(np.array([True]))[0] == pytest.approx(
+        np.sqrt(12) if kind == "standard" else 1
+    )
+    assert found.fill[0] == (0 if kind == "standard" else 0.5)
+
+
+@given(
+    hnp.arrays(np.float32, 4, elements=st.floats(width=32, allow_nan=False)),
+    st.sampled_from(KINDS),
+)
+def test_any_numbers_come_back_from_json_bit_for_bit(numbers, kind):
+    finite = np.nan_to_num(numbers)
+    text = json.dumps(Normalization(kind, finite, finite, finite).as_json())
+    again = Normalization.from_json(json.loads(text))
+    for name in ("offset", "scale", "fill"):
+        assert getattr(again, name).tobytes() == finite.tobytes()
