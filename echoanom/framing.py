@@ -26,7 +26,7 @@ from echoanom.records import Block
 from echoanom.stamps import format_stamp
 
 _ALIGNMENT = 64
-_CACHED_CELLS = 1 << 15  # what is worked on at a time stays in a core's cache
+_CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache
 
 
 def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:

@@ -521,6 +521,10 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _only(data: memoryview, number: int) -> memoryview:
+    if len(data) and data[0] == number << 3 | 2:  # in most messages it is all there is
+        size, at = _read_varint(data, 1)
+        if at + size == len(data):
+            return data[at:]
     found = [content for field, content in _fields(data) if field == number]
     if len(found) != 1:
         raise ValueError(f"{len(found)} fields where one belongs")
@@ -530,7 +534,12 @@ def _only(data: memoryview, number: int) -> memoryview:
 def _parse_example(data: memoryview) -> dict[str, memoryview]:
     features = {}
     for _, entry in _fields(_only(data, 1)):
-        features[bytes(_only(entry, 1)).decode()] = _only(entry, 2)
+        fields = list(_fields(entry))
+        if [number for number, _ in fields] == [1, 2]:
+            (_, name), (_, feature) = fields
+        else:
+            name, feature = _only(entry, 1), _only(entry, 2)
+        features[bytes(name).decode()] = feature
     return features
 
 

@@ -7,7 +7,9 @@ refused where it comes, before a number of it goes further.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, cast
@@ -28,6 +30,8 @@ from echoanom.options import StorageDtype
 from echoanom.stamps import format_stamp
 
 BUFFER_BYTES = 4 << 20
+
+_PIPE_BYTES = 1 << 20  # what Linux allows everybody
 
 
 class Readable(Protocol):
@@ -154,10 +158,17 @@ class RecordStream:
 
     def _need(self, size: int) -> memoryview:
         """Return the next `size` bytes, or none where the stream ends."""
+        if self._end - self._begin < size:
+            with storage.storage_errors(self._name, "read"):
+                self._fill(size)
+            if self._begin == self._end:
+                return memoryview(b"")
+        return self._buffer.data[self._begin : self._begin + size].toreadonly()
+
+    def _fill(self, size: int) -> None:
         while self._end - self._begin < size:
             self._make_room(size)
-            with storage.storage_errors(self._name, "read"):
-                count = self._read(self._buffer.data[self._end :])
+            count = self._read(self._buffer.data[self._end :])
             if count is None:
                 raise StorageError(
                     f"cannot read {self._name}: it must wait for data, but says there"
@@ -165,12 +176,10 @@ class RecordStream:
                 )
             if not count:
                 if self._begin == self._end:
-                    return memoryview(b"")
+                    return
                 came = self._position + self._end - self._begin
                 raise records.cut_short(came, self._position, self._name)
             self._end += count
-        view = self._buffer.data[self._begin : self._begin + size]
-        return view.toreadonly()
 
     def _make_room(self, size: int) -> None:
         """Make place for `size` bytes at `begin`, or for as many as shall be read."""
@@ -194,6 +203,9 @@ class RecordStream:
 def _reader(file: Any) -> Callable[[memoryview], int | None]:
     if isinstance(file, io.TextIOBase):
         raise OptionError("a stream must be opened in binary mode, got text")
+    # Writer and reader of a pipe wait for each other less if more fits in between.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     for name in ("readinto1", "readinto"):
         if hasattr(file, name):
             return cast(Callable[[memoryview], int | None], getattr(file, name))
