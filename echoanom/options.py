@@ -256,6 +256,9 @@ class WindowOptions(Options):
         Seed of that order.
     drop_remainder : bool
         Whether a last, smaller batch is left out.
+    min_observed : float
+        Least share of a window's cells that were observed, neither missing nor filled,
+        in [0, 1]. Windows with less are left out.
     """
 
     size: int = 64
@@ -264,6 +267,7 @@ class WindowOptions(Options):
     shuffle: bool = False
     seed: int = 0
     drop_remainder: bool = False
+    min_observed: float = 0.0
 
     def __post_init__(self) -> None:
         _require_whole("size", self.size, 1)
@@ -273,6 +277,38 @@ class WindowOptions(Options):
         _require(self.seed < 2**63, "seed", "less than 2**63", self.seed)
         _require_bool("shuffle", self.shuffle)
         _require_bool("drop_remainder", self.drop_remainder)
+        _require_number(
+            "min_observed",
+            self.min_observed,
+            "in [0, 1]",
+            lambda share: 0 <= share <= 1,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Share(Options):
+    """One worker's part of every batch.
+
+    Attributes
+    ----------
+    worker : int
+        Number of the worker, in [0, workers).
+    workers : int
+        How many share the batches.
+    """
+
+    worker: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        _require_whole("workers", self.workers, 1)
+        _require_whole("worker", self.worker, 0)
+        _require(
+            self.worker < self.workers,
+            "worker",
+            f"less than workers ({self.workers})",
+            self.worker,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

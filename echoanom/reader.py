@@ -1,20 +1,19 @@
 """Read rows and windows of a dataset by position, from memory-mapped shards.
 
 A record is checked against its checksum and decoded when it is first needed, and
-normalised then, not once for each window it appears in. Decoded records are kept: all
-of them if they fit into memory; else, for reading in random order, in a scratch file
-that the system pages in and out; else the most recent ones.
+normalised then, not once for each window it appears in. Memory does not grow with the
+dataset: rows that stay wait in a scratch file, or are the most recent ones.
 """
 
 from __future__ import annotations
 
 import collections
+import logging
 import mmap
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
-from typing import IO, Any
+from typing import IO
 
 import fsspec
 import numpy as np
@@ -22,75 +21,16 @@ from numpy.typing import NDArray
 
 from echoanom import records, storage
 from echoanom.dataset import Dataset
-from echoanom.errors import CorruptionError, WindowError
+from echoanom.errors import CorruptionError, OptionError, WindowError
 from echoanom.normalization import Normalization
+from echoanom.rowstore import Kept, Observed, Recent, RowStore
 
-MEMORY_BYTES = 1 << 30
+logger = logging.getLogger(__name__)
 
-_Rows = tuple[NDArray[np.float32], NDArray[np.bool_]]
-"""Values and which of them were observed, both of shape (rows, C)."""
+MEMORY_BYTES = 64 << 20
 
-
-class _Recent:
-    """Keeps the most recently used records, up to a number of bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._bytes = 0
-        self._kept: collections.OrderedDict[int, _Rows] = collections.OrderedDict()
-
-    def get(self, record: int, decode: Callable[[int], _Rows]) -> _Rows:
-        if record in self._kept:
-            self._kept.move_to_end(record)
-            return self._kept[record]
-        rows = self._kept[record] = decode(record)
-        self._bytes += sum(array.nbytes for array in rows)
-        while self._bytes > self._limit and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= sum(array.nbytes for array in dropped)
-        return rows
-
-
-class _Whole:
-    """Keeps every record, one behind the other, in memory or in a scratch file.
-
-    The file has no name and is gone with the process. Pages that no record has been
-    decoded to take no memory.
-    """
-
-    def __init__(self, ends: NDArray[np.int64], columns: int, in_memory: bool) -> None:
-        shape = int(ends[-1]), columns
-        if in_memory:
-            self.rows: _Rows = np.empty(shape, np.float32), np.empty(shape, np.bool_)
-        else:
-            self.rows = _scratch(shape, np.float32), _scratch(shape, np.bool_)
-        self._ends = ends
-        self._todo = np.ones(len(ends), dtype=np.bool_)
-        self._left = len(ends)
-
-    def need(
-        self,
-        first_rows: NDArray[np.int64],
-        count: int,
-        decode: Callable[[int], _Rows],
-    ) -> None:
-        """Decode what is not yet there of `count` rows from each of `first_rows`."""
-        if not self._left or not count:
-            return
-        first = np.searchsorted(self._ends, first_rows, side="right")
-        last = np.searchsorted(self._ends, first_rows + count - 1, side="right")
-        for begin, end in zip(first.tolist(), (last + 1).tolist(), strict=True):
-            for record in (np.flatnonzero(self._todo[begin:end]) + begin).tolist():
-                start = int(self._ends[record - 1]) if record else 0
-                for kept, array in zip(self.rows, decode(record), strict=True):
-                    kept[start : self._ends[record]] = array
-                self._todo[record] = False
-                self._left -= 1
-
-
-def _scratch(shape: tuple[int, int], dtype: type[np.generic]) -> NDArray[Any]:
-    with tempfile.TemporaryFile(prefix="echoanom-") as file:
-        return np.memmap(file, dtype, "w+", shape=shape)
+_OPEN_SHARDS = 128  # each takes a file descriptor
+_CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache
 
 
 class IndexedReader:
@@ -105,14 +45,21 @@ class IndexedReader:
     normalization : Normalization, optional
         Applied to each record once. Left out, values are as stored, NaN is missing.
     random : bool
-        Whether windows will be asked for in random order.
+        Whether windows will be asked for in random order. Then rows are kept: in memory
+        if all fit, else in a scratch file.
     memory_bytes : int
-        Decoded records kept in memory [byte].
+        Rows kept in memory [byte].
+    observed : bool
+        Whether it will be asked for which values were observed.
+    verify : bool
+        Whether each record's data are checked against their checksum.
 
     Raises
     ------
-    CorruptionError
-        If a shard is missing or has another size than the manifest says.
+    OptionError
+        If the normalization has another number of columns.
+    StorageError
+        If a scratch file is needed and cannot be made.
     """
 
     def __init__(
@@ -122,27 +69,38 @@ class IndexedReader:
         *,
         random: bool = False,
         memory_bytes: int = MEMORY_BYTES,
+        observed: bool = True,
+        verify: bool = True,
     ) -> None:
+        columns = len(dataset.columns)
+        if normalization is not None and len(normalization.offset) != columns:
+            raise OptionError(
+                f"a normalization must have the {columns} columns of {dataset.path},"
+                f" got {len(normalization.offset)}; fit it on this dataset"
+            )
+        if not verify:
+            logger.warning("%s: checksums of records are not verified", dataset.path)
         self._dataset = dataset
         self._normalization = normalization
-        self._rows = dataset.manifest.record_rows
-        self._ends = np.cumsum(self._rows)
+        ends = np.cumsum(dataset.manifest.record_rows)
         shards = dataset.manifest.shards
-        self._shard_of = np.repeat(
-            np.arange(len(shards)), [shard.records.own for shard in shards]
-        )
-        self._first_record = np.cumsum([0] + [shard.records.own for shard in shards])
-        self._maps: dict[int, memoryview] = {}
+        self._record_ends = np.cumsum([shard.records.own for shard in shards])
+        # What has been checked once need not be checked again.
+        self._unchecked = np.full(len(ends), verify)
+        self._maps: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
         self._lock = threading.Lock()
-        fits = dataset.rows * len(dataset.columns) * 5 <= memory_bytes
-        self._recent = _Recent(memory_bytes)
-        self._whole = (
-            _Whole(self._ends, len(dataset.columns), in_memory=fits)
+        self._step = max(1, _CACHED_CELLS // max(columns, 1))
+        needed = dataset.rows * columns * (5 if observed else 4)
+        fits = needed <= memory_bytes
+        self._store: RowStore = (
+            Kept(ends, columns, observed, self._fill, in_memory=fits)
             if dataset.rows and (fits or random)
-            else None
+            else Recent(ends, columns, observed, self._fill, memory_bytes)
         )
 
-    def rows(self, first_row: int, rows: int) -> _Rows:
+    def rows(
+        self, first_row: int, rows: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read consecutive rows of the dataset.
 
         Parameters
@@ -202,53 +160,81 @@ class IndexedReader:
                 raise WindowError(
                     f"rows must lie in [0, {self._dataset.rows}), got {begin} to {end}"
                 )
-        if self._whole is None:
-            for i, first in enumerate(first_rows.tolist()):
-                self._copy(first, values[i], None if observed is None else observed[i])
-            return
-        with self._lock:
-            self._whole.need(first_rows, size, self._decode)
-        stored, seen = self._whole.rows
         for i, first in enumerate(first_rows.tolist()):
-            values[i] = stored[first : first + size]
-            if observed is not None:
-                observed[i] = seen[first : first + size]
+            self._store.read(
+                first, values[i], None if observed is None else observed[i]
+            )
 
-    def _copy(
-        self,
-        first_row: int,
-        values: NDArray[np.float32],
-        observed: NDArray[np.bool_] | None,
+    def _fill(
+        self, record: int, values: NDArray[np.float32], observed: Observed
     ) -> None:
-        record = int(np.searchsorted(self._ends, first_row, side="right"))
-        done = 0
-        while done < len(values):
-            with self._lock:
-                stored, seen = self._recent.get(record, self._decode)
-            begin = first_row + done - int(self._ends[record] - self._rows[record])
-            count = min(len(stored) - begin, len(values) - done)
-            values[done : done + count] = stored[begin : begin + count]
-            if observed is not None:
-                observed[done : done + count] = seen[begin : begin + count]
-            done += count
-            record += 1
-
-    def _decode(self, record: int) -> _Rows:
-        shard = int(self._shard_of[record])
-        within = record - int(self._first_record[shard])
-        block = read_block(self._dataset, shard, within, self._map(shard))
-        values = block.values
-        observed = ~np.isnan(values)
-        if block.filled is not None:
-            observed &= ~block.filled
-        if self._normalization is not None:
-            values = self._normalization.apply(values)
-        return values, observed
+        """Check and decode a record, and normalise its rows."""
+        shard = int(np.searchsorted(self._record_ends, record, side="right"))
+        listed = self._dataset.manifest.shards[shard].records
+        within = record - int(self._record_ends[shard]) + listed.own
+        data = self._map(shard)
+        check = bool(self._unchecked[record])
+        block = read_block(self._dataset, shard, within, data, check=check)
+        self._unchecked[record] = False
+        for begin in range(0, len(values), self._step):
+            rows = slice(begin, begin + self._step)
+            part = block.values[rows]
+            # NaN alone differs from itself.
+            seen = np.equal(
+                part, part, out=None if observed is None else observed[rows]
+            )
+            if self._normalization is None:
+                values[rows] = part
+            else:
+                self._normalization.apply_to(part, seen, values[rows])
+            if block.filled is not None:
+                seen &= ~block.filled[rows]
+        _forget(data, listed.offset[within], listed.length[within])
 
     def _map(self, shard: int) -> memoryview:
-        if shard not in self._maps:
-            self._maps[shard] = map_shard(self._dataset, shard)
-        return self._maps[shard]
+        with self._lock:
+            if shard not in self._maps:
+                self._maps[shard] = map_shard(self._dataset, shard)
+            self._maps.move_to_end(shard)
+            if len(self._maps) > _OPEN_SHARDS:
+                self._maps.popitem(last=False)  # unmapped when nobody reads it
+            return self._maps[shard]
+
+
+def observed_shares(dataset: Dataset) -> NDArray[np.float64]:
+    """Compute which share of each row was observed. Reads the dataset once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to read.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows,)
+        Share of cells that are neither missing nor filled, in [0, 1].
+
+    Raises
+    ------
+    CorruptionError
+        If stored bytes are not what the manifest says.
+    """
+    reader = IndexedReader(dataset, memory_bytes=0)
+    columns = len(dataset.columns)
+    shares = np.empty(dataset.rows)
+    begin = 0
+    for rows in dataset.manifest.record_rows.tolist():
+        _, observed = reader.rows(begin, rows)
+        shares[begin : begin + rows] = np.count_nonzero(observed, axis=1) / columns
+        begin += rows
+    return shares
+
+
+def _forget(data: memoryview, begin: int, size: int) -> None:
+    """Let the system count pages of a mapped file as its own again."""
+    if hasattr(mmap, "MADV_DONTNEED") and isinstance(data.obj, mmap.mmap):
+        start = begin - begin % mmap.PAGESIZE
+        data.obj.madvise(mmap.MADV_DONTNEED, start, begin + size - start)
 
 
 def map_shard(dataset: Dataset, shard: int) -> memoryview:
@@ -286,7 +272,7 @@ def map_shard(dataset: Dataset, shard: int) -> memoryview:
 
 
 def read_block(
-    dataset: Dataset, shard: int, record: int, data: memoryview
+    dataset: Dataset, shard: int, record: int, data: memoryview, *, check: bool = True
 ) -> records.Block:
     """Check and decode one record.
 
@@ -300,6 +286,8 @@ def read_block(
         The record's position in the shard.
     data : memoryview
         The shard's content.
+    check : bool
+        Whether its data are checked against their checksum.
 
     Returns
     -------
@@ -317,8 +305,10 @@ def read_block(
     try:
         if records.check_header(data, offset, path) != length:
             raise CorruptionError(f"{path}: its length is not {length} bytes")
-        crc = records.check_data(data, offset, length, path)
-        if crc != listed.crc[record]:
+        if (
+            check
+            and records.check_data(data, offset, length, path) != listed.crc[record]
+        ):
             raise CorruptionError(f"{path}: its checksum is not the manifest's")
         begin = offset + records.HEADER_BYTES
         block = records.decode(

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from echoanom.errors import OptionError, WindowError
 from echoanom.manifest import RunTable
-from echoanom.options import WindowOptions
+from echoanom.options import Share, WindowOptions
 
 Interval = tuple[int, int]
 """A half-open stretch of time: start and end [s since 1970-01-01 UTC]."""
 
 _BATCHES_AT_ONCE = 64
 _ROUNDS = 4
+_ROUNDING = 1e-9
 
 
 def select(
@@ -98,6 +99,30 @@ def _inside(
     return inside
 
 
+def locate(
+    ends: NDArray[np.int64], positions: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Tell in which of several parts, one behind the other, positions lie, and where.
+
+    Parameters
+    ----------
+    ends : ndarray of int64, shape (n,)
+        Where each part ends, ascending: the rows of shards or of records, say, summed.
+    positions : ndarray of int64, shape (m,)
+        Positions in [0, ends[-1]).
+
+    Returns
+    -------
+    part : ndarray of int64, shape (m,)
+        Number of the part.
+    within : ndarray of int64, shape (m,)
+        Position inside of it.
+    """
+    part = np.searchsorted(ends, positions, side="right")
+    begins = np.concatenate((np.zeros(1, np.int64), ends))
+    return part, positions - begins[part]
+
+
 class WindowIndex:
     """The windows of some runs, numbered from 0 in order of time.
 
@@ -106,40 +131,80 @@ class WindowIndex:
     runs : RunTable
         The runs. A window never leaves its run.
     options : WindowOptions
-        Size, stride, order and batches.
+        Size, stride, order, batches and filter.
+    observed : ndarray of float64, shape (rows,), optional
+        Share of observed cells in each row of the dataset; needed if the options ask
+        for a least share.
 
     Raises
     ------
     WindowError
         If there is no window at all.
+    OptionError
+        If the options ask for a least share and none is given.
     """
 
-    def __init__(self, runs: RunTable, options: WindowOptions) -> None:
+    def __init__(
+        self,
+        runs: RunTable,
+        options: WindowOptions,
+        observed: NDArray[np.float64] | None = None,
+    ) -> None:
         self.options = options
         counts = np.maximum((runs.rows - options.size) // options.stride + 1, 0)
         kept = counts > 0
-        self._first_row = runs.first_row[kept]
-        self._ends = np.cumsum(counts[kept])
-        self._begins = self._ends - counts[kept]
-        # Computing 64 batches takes little longer than computing one.
-        self._group = functools.lru_cache(maxsize=8)(self._several_batches)
-        if not len(self._ends):
+        if not kept.any():
             longest = int(runs.rows.max(initial=0))
             raise WindowError(
                 f"a window of {options.size} rows must fit into a run, but the longest"
                 f" of {len(runs)} runs has {longest} rows; take a smaller window, or"
                 " convert with a larger --max-gap"
             )
+        # Stretches of windows whose starts are a stride apart.
+        self._first_row, counts = runs.first_row[kept], counts[kept]
+        if options.min_observed > 0:
+            if observed is None:
+                raise OptionError(
+                    "min_observed needs to know the observed cells of each row, which"
+                    " this reader does not; leave it at 0"
+                )
+            self._first_row, counts = _filter(
+                self._first_row, counts, options, observed
+            )
+        self._ends = np.cumsum(counts)
+        # Computing 64 batches takes little longer than computing one.
+        self._group = functools.lru_cache(maxsize=8)(self._several_batches)
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     @property
     def batches(self) -> int:
-        """Number of batches in an epoch."""
+        """Number of batches in an epoch, the same for every worker."""
         size = self.options.batch_size
         whole, rest = divmod(len(self), size)
         return whole + (1 if rest and not self.options.drop_remainder else 0)
+
+    def check(self, share: Share) -> None:
+        """Require that the windows can be shared.
+
+        Parameters
+        ----------
+        share : Share
+            A worker's part.
+
+        Raises
+        ------
+        OptionError
+            If there are more workers than windows in a batch, or than windows.
+        """
+        most = min(self.options.batch_size, max(len(self) - 1, 1))
+        if share.workers > most:
+            raise OptionError(
+                f"at most {most} workers can share {len(self)} windows in batches of"
+                f" {self.options.batch_size}, got {share.workers}; take fewer workers,"
+                " a larger batch_size or a smaller stride"
+            )
 
     def first_rows(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tell where windows start.
@@ -154,28 +219,33 @@ class WindowIndex:
         ndarray of int64, shape (n,)
             Position of each window's first row in the dataset.
         """
-        run = np.searchsorted(self._ends, windows, side="right")
-        within = windows - self._begins[run]
-        return np.asarray(self._first_row[run] + within * self.options.stride)
+        stretch, within = locate(self._ends, windows)
+        return np.asarray(self._first_row[stretch] + within * self.options.stride)
 
-    def batch(self, position: int) -> NDArray[np.int64]:
-        """Tell which windows make a batch.
+    def batch(self, position: int, share: Share | None = None) -> NDArray[np.int64]:
+        """Tell which windows make a batch, or a worker's part of it.
+
+        The windows of a batch are dealt out in turn, so however many workers share it,
+        together they have the same windows.
 
         Parameters
         ----------
         position : int
             Number of the batch, counted over all epochs.
+        share : Share, optional
+            A worker's part; the whole batch if left out.
 
         Returns
         -------
         ndarray of int64, shape (n,)
-            Position of each window's first row; n is the batch size but for a last,
-            smaller batch.
+            Position of each window's first row. A last, smaller batch can be too small
+            for every worker to get a window.
         """
         epoch, batch = divmod(position, self.batches)
         group, within = divmod(batch, _BATCHES_AT_ONCE)
         begin = within * self.options.batch_size
-        return self._group(epoch, group)[begin : begin + self.options.batch_size]
+        whole = self._group(epoch, group)[begin : begin + self.options.batch_size]
+        return whole if share is None else whole[share.worker :: share.workers]
 
     def _several_batches(self, epoch: int, group: int) -> NDArray[np.int64]:
         windows = _BATCHES_AT_ONCE * self.options.batch_size
@@ -184,6 +254,30 @@ class WindowIndex:
         if self.options.shuffle:
             numbers = permute(numbers, len(self), self.options.seed, epoch)
         return self.first_rows(numbers)
+
+
+def _filter(
+    first_row: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    options: WindowOptions,
+    observed: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cut stretches of windows to those that are observed well enough."""
+    stretch, within = locate(np.cumsum(counts), np.arange(counts.sum()))
+    firsts = first_row[stretch] + within * options.stride
+    summed = np.concatenate((np.zeros(1), np.cumsum(observed)))
+    shares = (summed[firsts + options.size] - summed[firsts]) / options.size
+    # Sums of many shares are rounded; a window at the limit stays.
+    kept = np.flatnonzero(shares >= options.min_observed - _ROUNDING)
+    if not len(kept):
+        raise WindowError(
+            f"a window must have at least {options.min_observed:.3g} of its cells"
+            f" observed, but the best of {len(firsts)} windows has"
+            f" {shares.max():.3g}; lower min_observed, or take a smaller window"
+        )
+    breaks = (np.diff(kept) != 1) | (np.diff(stretch[kept]) != 0)
+    heads = np.flatnonzero(np.concatenate(([True], breaks)))
+    return firsts[kept[heads]], np.diff(np.append(heads, len(kept)))
 
 
 def permute(

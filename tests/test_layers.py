@@ -21,7 +21,7 @@ LAYERS = (
     "cells averaging merging daily discovery",
     "coverage filling stacking",
     "records statistics normalization",
-    "manifest dataset reader verification inspection",
+    "manifest dataset rowstore reader verification inspection",
     "planning conversion",
     "windowing framing pool recordstream streaming",
     "pipeline",
