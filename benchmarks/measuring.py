@@ -7,6 +7,7 @@ takes turns within one run, each figure is a median, and ratios are taken inside
 from __future__ import annotations
 
 import datetime
+import glob
 import importlib.metadata
 import json
 import os
@@ -78,6 +79,28 @@ def resident_bytes() -> int:
         Pages of mapped files included [byte].
     """
     return _kib("VmRSS")
+
+
+def workers_peak_bytes() -> int:
+    """Return the most memory that the processes started by this one have held.
+
+    Returns
+    -------
+    int
+        Sum over those that still run [byte]. What they share counts for each.
+    """
+    total = 0
+    waiting = [os.getpid()]
+    while waiting:
+        for path in glob.glob(f"/proc/{waiting.pop()}/task/*/children"):
+            try:
+                with open(path, encoding="ascii") as file:
+                    found = [int(pid) for pid in file.read().split()]
+                total += sum(_kib("VmHWM", pid) for pid in found)
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
+            waiting += found
+    return total
 
 
 def reset_peak() -> None:
@@ -159,7 +182,7 @@ def in_own_process(script: str, arguments: Mapping[str, Any]) -> Figures:
             check=False,
         )
     if done.returncode:
-        raise RuntimeError(f"{script} {arguments}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{script} {str(arguments)[:200]}: {done.stderr[-2000:]}")
     figures: Figures = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -211,9 +234,9 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _kib(field: str) -> int:
-    found = _field("/proc/self/status", field)
-    return int(found.split()[0]) * 1024
+def _kib(field: str, process: int | str = "self") -> int:
+    found = _field(f"/proc/{process}/status", field)
+    return int(found.split()[0]) * 1024 if found else 0  # one that ended has none
 
 
 def _field(path: str, name: str) -> str:

@@ -1,0 +1,74 @@
+"""Each benchmark runs at toy size, checks what it measures, and writes its figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def run(folder: Path, script: str, *arguments: str) -> dict[str, Any]:
+    """Run a benchmark in a process of its own, and return the JSON that it writes."""
+    figures = folder / "figures.json"
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / script, *arguments, "--json", figures],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(figures.read_text())
+    return found
+
+
+@pytest.mark.slow
+def test_throughput_measures_every_reader_on_the_same_windows(tmp_path: Path) -> None:
+    found = run(tmp_path, "throughput.py", "--toy")
+    assert found["benchmark"] == "throughput" and found["machine"]["cores"] >= 1
+    assert found["skipped"] == found["failed"] == {}
+    lines = found["results"]
+    assert len(lines) == 3 * len({line["reader"] for line in lines})
+    assert {"echoanom", "copy loop", "tf.gather", "the tutorial's generator"} <= {
+        line["reader"] for line in lines
+    }
+    for line in lines:
+        assert line["sum_check"] == "right", line
+        assert line["windows_per_s"] > 0 and line["ratio"] > 0, line
+        assert line["first_batch_s"] > 0 and line["peak_bytes"] > 1e7, line
+    # Small windows, timed briefly: no more than that the limit is its own limit.
+    limits = [line["ratio"] for line in lines if line["reader"] == "copy loop"]
+    assert len(limits) == 3 and all(0.2 < ratio < 5 for ratio in limits)
+
+
+def test_a_reader_that_gives_other_windows_is_not_measured(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from peers import Reader\n"
+        "from peers import trial, with_numpy\n"
+        "from peers.task import CASES, Data\n"
+        "data = Data.make(sys.argv[2], days=1, columns=16)\n"
+        "case = CASES['sequential stride 64']\n"
+        "reader = Reader('copy', 'with_numpy', 'copy')\n"
+        "trial.verify(reader, case, data)\n"
+        "right, other = with_numpy.batches, CASES['sequential stride 1']\n"
+        "with_numpy.batches = lambda data, case, variant: right(data, other, variant)\n"
+        "try:\n"
+        "    trial.verify(reader, case, data)\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, BENCHMARKS, tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "not the wanted ones" in done.stdout
