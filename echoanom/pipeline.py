@@ -15,15 +15,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from echoanom import storage, streaming
+from echoanom.batching import WindowBatches, window_index
 from echoanom.dataset import Dataset
 from echoanom.errors import EchoanomError, OptionError
-from echoanom.framing import aligned
 from echoanom.manifest import Manifest, RunTable
 from echoanom.normalization import Normalization
-from echoanom.options import WindowOptions
-from echoanom.reader import IndexedReader
-from echoanom.streaming import FIELDS, POOL_WINDOWS, check_fields
-from echoanom.windowing import WindowIndex
+from echoanom.options import Share, WindowOptions
+from echoanom.reader import MEMORY_BYTES
+from echoanom.streaming import FIELDS, POOL_WINDOWS
 
 _PARALLEL = 2
 _PREFETCH = 4
@@ -66,7 +65,7 @@ def batches_per_epoch(
     dataset : Dataset
         What to read.
     options : WindowOptions
-        Size, stride and batches.
+        Size, stride, batches and filter.
     runs : RunTable, optional
         The runs to take windows from; all if left out.
 
@@ -80,7 +79,7 @@ def batches_per_epoch(
     WindowError
         If there is no window at all.
     """
-    return WindowIndex(dataset.runs if runs is None else runs, options).batches
+    return window_index(dataset, options, runs).batches
 
 
 def windows(
@@ -92,29 +91,42 @@ def windows(
     epochs: int = 1,
     start: int = 0,
     fields: Sequence[str] = FIELDS,
+    share: Share | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+    verify: bool = True,
 ) -> tf.data.Dataset:
     """Stream batches of windows.
 
     Windows cross records, files and shards, and never a gap. The order is a pure
-    function of the seed, the epoch and the position.
+    function of the seed, the epoch and the position. So an iterator's checkpoint holds
+    a position and no data, and any number of workers can share the batches, also when
+    the number changes between one run and the run that continues it.
 
     Parameters
     ----------
     dataset : Dataset
         What to read.
     options : WindowOptions, optional
-        Size, stride, batches and order.
+        Size, stride, batches, order and filter.
     runs : RunTable, optional
         The runs to take windows from, as `windowing.select` cuts them; all if left out.
     normalization : Normalization, optional
-        Normalise values and fill missing cells. Left out, values are as stored, NaN
-        is missing.
+        Normalise values and fill missing cells, once for each row. Left out, values
+        are as stored, NaN is missing.
     epochs : int
         How often to go through the windows. A shuffled epoch has an order of its own.
     start : int
         Batch to begin with, counted over all epochs, to resume where another left.
     fields : sequence of str
         Which of these an element has.
+    share : Share, optional
+        One worker's part of every batch; the whole batches if left out. Every worker
+        has as many batches as the others.
+    memory_bytes : int
+        Rows kept in memory [byte]; more are read from a scratch file, or again.
+    verify : bool
+        Whether each record's data are checked against their checksum, once, when they
+        are first read.
 
     Returns
     -------
@@ -122,43 +134,41 @@ def windows(
         Of known cardinality. Each element is a dict of `values` (float32, shape
         (B, size, C)), `observed` (bool, shape (B, size, C), False where a value is
         missing or was filled) and `start` (int64, shape (B,), time of the first row
-        [s since 1970-01-01 UTC]).
+        [s since 1970-01-01 UTC]). B is the batch size, or the worker's part of it, but
+        for a last batch.
 
     Raises
     ------
     WindowError
         If there is no window at all.
     OptionError
-        If epochs, start or fields are out of range.
+        If epochs, start or fields are out of range, there are too many workers, or the
+        normalization has other columns.
     """
-    options = options or WindowOptions()
-    index = WindowIndex(dataset.runs if runs is None else runs, options)
-    total = epochs * index.batches
-    if epochs < 1:
-        raise OptionError(f"epochs must be at least 1, got {epochs}")
-    if not 0 <= start <= total:
-        raise OptionError(f"start must be in [0, {total}], got {start}")
-    check_fields(fields)
-    reader = IndexedReader(dataset, normalization, random=options.shuffle)
-    times = dataset.times() if "start" in fields else None
-    shape = (options.size, len(dataset.columns))
+    batches = WindowBatches(
+        dataset,
+        options,
+        runs=runs,
+        normalization=normalization,
+        fields=fields,
+        share=share,
+        memory_bytes=memory_bytes,
+        verify=verify,
+    )
+    positions = batch_positions(len(batches), epochs, start)
+    specs = _specs(
+        batches.most_windows if batches.even else None,
+        batches.options.size,
+        batches.columns,
+    )
 
     def read(position: NDArray[np.int64]) -> list[NDArray[Any]]:
-        first_rows = index.batch(int(position))
-        values = aligned((len(first_rows), *shape), np.float32)
-        observed = aligned(values.shape, np.bool_) if "observed" in fields else None
         try:
-            reader.gather(first_rows, values, observed)
+            batch = batches.read(int(position))
         except EchoanomError as error:
             _failures.append(error)
             raise
-        found: dict[str, Any] = {"values": values, "observed": observed}
-        if times is not None:
-            found["start"] = times[first_rows]
-        return [found[field] for field in fields]
-
-    full = options.drop_remainder or len(index) % options.batch_size == 0
-    specs = _specs(options.batch_size if full else None, *shape)
+        return [batch[field] for field in fields]
 
     def load(position: tf.Tensor) -> dict[str, tf.Tensor]:
         tensors = tf.numpy_function(
@@ -169,10 +179,41 @@ def windows(
             for field, tensor in zip(fields, tensors, strict=True)
         }
 
-    positions = tf.data.Dataset.range(start, total)
     return positions.map(
         load, num_parallel_calls=_PARALLEL, deterministic=True
     ).prefetch(_PREFETCH)
+
+
+def batch_positions(batches: int, epochs: int, start: int) -> tf.data.Dataset:
+    """Count the batches of some epochs.
+
+    Parameters
+    ----------
+    batches : int
+        Batches in an epoch.
+    epochs : int
+        How many epochs.
+    start : int
+        Batch to begin with.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of int64 scalars. A checkpoint of an iterator over it, or over what is mapped
+        from it, holds its place alone.
+
+    Raises
+    ------
+    OptionError
+        If epochs or start are out of range.
+    """
+    if epochs < 1:
+        raise OptionError(f"epochs must be at least 1, got {epochs}")
+    if not 0 <= start <= epochs * batches:
+        raise OptionError(f"start must be in [0, {epochs * batches}], got {start}")
+    options = tf.data.Options()
+    options.experimental_symbolic_checkpoint = True
+    return tf.data.Dataset.range(start, epochs * batches).with_options(options)
 
 
 def stream_windows(

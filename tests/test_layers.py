@@ -23,7 +23,7 @@ LAYERS = (
     "records statistics normalization",
     "manifest dataset rowstore reader verification inspection",
     "planning conversion",
-    "windowing framing pool recordstream streaming",
+    "windowing buffers framing pool recordstream streaming batching",
     "pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoring holdout checkpoints fitting"
