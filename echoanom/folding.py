@@ -3,7 +3,7 @@
 A row that W windows cover has W reconstructions. Its score is the mean squared error
 over all their observed cells of that row; its shares tell which columns the error is
 made of. Windows come in order of time, so a row is done when a window starts behind
-it, and no more rows are held than a few windows have.
+it, and no more rows are held than a window has.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.errors import WindowError
-
-_BUFFER_WINDOWS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,51 +44,116 @@ class FoldedRows:
         return len(self.times)
 
 
+@dataclasses.dataclass(frozen=True)
+class RowSums:
+    """What the B windows of a batch add to the R rows that they cover.
+
+    Attributes
+    ----------
+    times : ndarray of int64, shape (R,)
+        Starts of the rows [s since 1970-01-01 UTC], ascending.
+    errors : ndarray of float64, shape (R, C)
+        Sums over the windows of the squared errors; 0 where nothing was observed.
+    cells : ndarray of int64, shape (R,)
+        Observed cells of each row.
+    windows : ndarray of int64, shape (R,)
+        Windows that cover the row; at least 1.
+    window_score : ndarray of float64, shape (R,)
+        Error of the window that starts at the row; NaN where none does.
+    """
+
+    times: NDArray[np.int64]
+    errors: NDArray[np.float64]
+    cells: NDArray[np.int64]
+    windows: NDArray[np.int64]
+    window_score: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def __getitem__(self, rows: slice) -> RowSums:
+        return RowSums(
+            times=self.times[rows],
+            errors=self.errors[rows],
+            cells=self.cells[rows],
+            windows=self.windows[rows],
+            window_score=self.window_score[rows],
+        )
+
+
+def sum_rows(
+    times: NDArray[np.int64],
+    observed: NDArray[np.bool_],
+    places: NDArray[np.int32],
+    cell_errors: NDArray[np.float32],
+    window_errors: NDArray[np.float32],
+) -> RowSums:
+    """Sum the errors of a batch of windows row by row.
+
+    Parameters
+    ----------
+    times : ndarray of int64, shape (R,)
+        Starts of the rows that the windows cover [s since 1970-01-01 UTC].
+    observed : ndarray of bool, shape (R, C)
+        Which of their cells were observed.
+    places : ndarray of int32, shape (B,)
+        Index of each window's first row among the R, ascending.
+    cell_errors : ndarray of float32, shape (B, T, C)
+        Squared errors; 0 where nothing was observed.
+    window_errors : ndarray of float32, shape (B,)
+        Mean error of each window.
+
+    Returns
+    -------
+    RowSums
+        Added up in float64, window by window in their order.
+    """
+    count, size, columns = cell_errors.shape
+    errors = np.zeros((len(times), columns), dtype=np.float64)
+    # Whole windows one by one, or one row of all windows at a time, the last row
+    # first: the same sums in the same order, with fewer steps.
+    if count <= size:
+        for place, of_window in zip(places.tolist(), cell_errors, strict=True):
+            errors[place : place + size] += of_window
+    else:
+        for i in reversed(range(size)):
+            errors[places + i] += cell_errors[:, i]
+    changes = np.zeros(len(times) + 1, dtype=np.int64)
+    changes[places] = 1
+    # A window may begin where another ends.
+    changes[places + size] -= 1
+    window_score = np.full(len(times), np.nan)
+    window_score[places] = window_errors
+    return RowSums(
+        times=times,
+        errors=errors,
+        cells=np.count_nonzero(observed, axis=1),
+        windows=np.cumsum(changes[:-1]),
+        window_score=window_score,
+    )
+
+
 class Fold:
-    """Takes windows in order of time, gives back the rows that are done.
+    """Takes batches of windows in order of time, gives back the rows that are done.
 
     Parameters
     ----------
     size : int
-        Rows in a window, T.
-    columns : int
-        Columns, C.
-    period_s : int
-        Sample period [s].
+        Rows in a window.
     """
 
-    def __init__(self, size: int, columns: int, period_s: int) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
-        self._period_s = period_s
-        rows = _BUFFER_WINDOWS * size
-        self._last = -(2**62)  # period since 1970 of the last window's first row
-        self._first = 0  # period since 1970 of the first row of the buffers
-        self._used = 0  # rows of the buffers that may be covered
-        self._errors = np.zeros((rows, columns), dtype=np.float64)
-        self._cells = np.zeros(rows, dtype=np.int64)
-        self._windows = np.zeros(rows, dtype=np.int64)
-        self._window_score = np.full(rows, np.nan)
+        self._last: RowSums | None = None  # the rows of the last window
 
-    def add(
-        self,
-        starts: NDArray[np.int64],
-        cell_errors: NDArray[np.float32],
-        observed: NDArray[np.bool_],
-        window_errors: NDArray[np.float32],
-    ) -> list[FoldedRows]:
-        """Take a batch of windows.
+    def add(self, sums: RowSums) -> list[FoldedRows]:
+        """Take the sums of a batch.
 
         Parameters
         ----------
-        starts : ndarray of int64, shape (B,)
-            Time of each window's first row [s since 1970-01-01 UTC], ascending, and
-            later than those of the batch before.
-        cell_errors : ndarray of float32, shape (B, T, C)
-            Squared errors; 0 where nothing was observed.
-        observed : ndarray of bool, shape (B, T, C)
-            Which cells were observed.
-        window_errors : ndarray of float32, shape (B,)
-            Mean error of each window.
+        sums : RowSums
+            Of windows that start later than those of the batch before. Changed in
+            place.
 
         Returns
         -------
@@ -100,33 +163,25 @@ class Fold:
         Raises
         ------
         WindowError
-            If a window does not start later than the one before.
+            If the first window does not start later than the last one before.
         """
-        if not len(starts):
-            return []
-        periods = starts // self._period_s
-        if (np.diff(periods, prepend=self._last) < 1).any():
-            raise WindowError(
-                "windows must come in order of time, one for each start, but starts"
-                f" do not ascend between {starts[0]} s and {starts[-1]} s"
-            )
-        self._last = int(periods[-1])
         done = []
-        cells = np.count_nonzero(observed, axis=2)
-        begin = 0
-        while begin < len(periods):
-            if periods[begin] + self._size > self._first + len(self._errors):
-                done += self._release(int(periods[begin]))
-            if not self._used:
-                self._first = int(periods[begin])
-            place = int(periods[begin]) - self._first
-            count, step = self._piece(periods[begin:])
-            part = slice(begin, begin + count)
-            self._add_piece(place, step, cell_errors[part], cells[part])
-            heads = slice(place, place + (count - 1) * step + 1, step)
-            self._window_score[heads] = window_errors[part]
-            begin += count
-        return done + self._release(self._last)
+        if self._last is not None:
+            start, before = sums.times[0], self._last.times
+            if start <= before[0]:
+                raise WindowError(
+                    "windows must come in order of time, one for each start, but one"
+                    f" of {start} s follows one of {before[0]} s"
+                )
+            own = int(np.searchsorted(before, start))
+            done.append(_scored(self._last[:own]))
+            # What is left are the first rows of the new window: they are of one run.
+            shared = self._last[own:]
+            sums.errors[: len(shared)] += shared.errors
+            sums.windows[: len(shared)] += shared.windows
+        done.append(_scored(sums[: -self._size]))
+        self._last = sums[-self._size :]
+        return done
 
     def finish(self) -> list[FoldedRows]:
         """Give back the rows that are left, after the last window.
@@ -136,66 +191,19 @@ class Fold:
         list of FoldedRows
             The last rows.
         """
-        return self._release(self._first + self._used)
+        return [] if self._last is None else [_scored(self._last)]
 
-    def _piece(self, periods: NDArray[np.int64]) -> tuple[int, int]:
-        """Count the windows ahead that are evenly spaced and fit into the buffers."""
-        if len(periods) == 1:
-            return 1, 1
-        step = int(periods[1] - periods[0])
-        even = np.diff(periods) == step
-        count = len(periods) if even.all() else int(even.argmin()) + 1
-        place = int(periods[0]) - self._first
-        room = (len(self._errors) - self._size - place) // step + 1
-        return min(count, room), step
 
-    def _add_piece(
-        self,
-        place: int,
-        step: int,
-        errors: NDArray[np.float32],
-        cells: NDArray[np.int64],
-    ) -> None:
-        count = len(errors)
-        # Whole windows one by one, or one row of all windows at a time: the same sums
-        # with fewer steps.
-        if count <= self._size:
-            for i in range(count):
-                rows = slice(place + i * step, place + i * step + self._size)
-                self._errors[rows] += errors[i]
-                self._cells[rows] += cells[i]
-                self._windows[rows] += 1
-        else:
-            for i in range(self._size):
-                rows = slice(place + i, place + i + (count - 1) * step + 1, step)
-                self._errors[rows] += errors[:, i]
-                self._cells[rows] += cells[:, i]
-                self._windows[rows] += 1
-        self._used = max(self._used, place + (count - 1) * step + self._size)
-
-    def _release(self, period: int) -> list[FoldedRows]:
-        """Give back the rows before a period, and move the others to the front."""
-        rows = min(period - self._first, self._used)
-        if rows <= 0:
-            return []
-        covered = np.flatnonzero(self._windows[:rows])
-        errors = self._errors[covered]
-        total = errors.sum(axis=1)
-        cells = self._cells[covered]
-        score = np.full(len(covered), np.nan)
-        np.divide(total, cells, out=score, where=cells > 0)
-        shares = errors / np.where(total > 0, total, 1.0)[:, np.newaxis]
-        folded = FoldedRows(
-            times=(self._first + covered) * self._period_s,
-            score=score,
-            window_score=self._window_score[covered],
-            windows=self._windows[covered],
-            shares=shares.astype(np.float16),
-        )
-        left = self._used - rows
-        for buffer in (self._errors, self._cells, self._windows, self._window_score):
-            buffer[:left] = buffer[rows : self._used].copy()
-            buffer[left : self._used] = np.nan if buffer is self._window_score else 0
-        self._first += rows
-        self._used = left
-        return [folded]
+def _scored(sums: RowSums) -> FoldedRows:
+    total = sums.errors.sum(axis=1)
+    cells = sums.cells * sums.windows
+    score = np.full(len(sums), np.nan)
+    np.divide(total, cells, out=score, where=cells > 0)
+    shares = sums.errors / np.where(total > 0, total, 1.0)[:, np.newaxis]
+    return FoldedRows(
+        times=sums.times,
+        score=score,
+        window_score=sums.window_score,
+        windows=sums.windows,
+        shares=shares.astype(np.float16),
+    )

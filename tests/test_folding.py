@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from naive import naive_fold
 
 from echoanom.errors import WindowError
-from echoanom.folding import Fold, FoldedRows
+from echoanom.folding import Fold, FoldedRows, RowSums, sum_rows
+from echoanom.rowspans import lay_out
 
 PERIOD_S = 60
 
@@ -56,17 +57,26 @@ def windows(draw: st.DrawFn) -> Windows:
     return Windows(np.array(starts) * PERIOD_S, errors, observed, batches)
 
 
+def batch_sums(windows: Windows, batch: slice) -> RowSums:
+    """Sum a batch over the rows of its own, as if a period were a dataset's row."""
+    size = windows.errors.shape[1]
+    layout = lay_out(windows.starts[batch] // PERIOD_S, size)
+    observed = np.empty((len(layout.rows), windows.errors.shape[2]), dtype=bool)
+    observed[layout.places[:, None] + np.arange(size)] = windows.observed[batch]
+    return sum_rows(
+        layout.rows * PERIOD_S,
+        observed,
+        layout.places,
+        windows.errors[batch],
+        windows.window_errors[batch],
+    )
+
+
 def fold(windows: Windows) -> FoldedRows:
-    _, size, columns = windows.errors.shape
-    folding = Fold(size, columns, PERIOD_S)
+    folding = Fold(windows.errors.shape[1])
     parts = []
     for batch in windows.batches:
-        parts += folding.add(
-            windows.starts[batch],
-            windows.errors[batch],
-            windows.observed[batch],
-            windows.window_errors[batch],
-        )
+        parts += folding.add(batch_sums(windows, batch))
     parts += folding.finish()
     return FoldedRows(
         **{
@@ -109,29 +119,39 @@ def test_a_row_without_any_observed_cell_has_no_score_and_no_shares():
     np.testing.assert_array_equal(folded.shares[1], [0, 0])
 
 
+def one_window(start: int, size: int, error: float = 1.0) -> RowSums:
+    observed = np.ones((1, size, 3), dtype=bool)
+    errors = np.full(observed.shape, error, dtype=np.float32)
+    return batch_sums(Windows(np.array([start]), errors, observed, []), slice(1))
+
+
 @pytest.mark.parametrize("starts", [[120, 60], [60, 60]])
-def test_windows_that_do_not_ascend_are_refused(starts):
-    folding = Fold(2, 1, PERIOD_S)
-    errors = np.zeros((2, 2, 1), np.float32)
+def test_batches_that_do_not_ascend_are_refused(starts):
+    folding = Fold(2)
+    folding.add(one_window(starts[0], 2))
     with pytest.raises(WindowError, match="order of time"):
-        folding.add(np.array(starts), errors, errors == 0, errors[:, 0, 0])
-    one = slice(1)
-    folding = Fold(2, 1, PERIOD_S)
-    folding.add(np.array(starts[:1]), errors[one], errors[one] == 0, errors[one, 0, 0])
-    with pytest.raises(WindowError, match="order of time"):
-        folding.add(
-            np.array(starts[1:]), errors[one], errors[one] == 0, errors[one, 0, 0]
-        )
+        folding.add(one_window(starts[1], 2))
 
 
-def test_no_more_rows_are_held_than_a_few_windows_have():
-    folding = Fold(4, 3, PERIOD_S)
-    errors = np.ones((1, 4, 3), np.float32)
+def test_no_more_rows_are_held_than_a_window_has():
+    folding = Fold(4)
     given_back = 0
     for i in range(200):
-        folded = folding.add(
-            np.array([i * PERIOD_S]), errors, errors > 0, errors[:, 0, 0]
-        )
+        folded = folding.add(one_window(i * PERIOD_S, 4))
         given_back += sum(len(part) for part in folded)
-        assert i + 4 - given_back <= 8
+        assert i + 4 - given_back == 4
     assert given_back + sum(len(part) for part in folding.finish()) == 203
+
+
+def test_an_error_that_is_no_number_stays_in_its_rows():
+    folding = Fold(2)
+    parts = folding.add(one_window(0, 2, np.nan))
+    for start in (1, 2, 3):
+        parts += folding.add(one_window(start * PERIOD_S, 2))
+    parts += folding.finish()
+    score = np.concatenate([part.score for part in parts])
+    np.testing.assert_array_equal(score, [np.nan, np.nan, 1, 1, 1])
+
+
+def test_nothing_added_gives_nothing_back():
+    assert Fold(3).finish() == []

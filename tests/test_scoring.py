@@ -77,7 +77,10 @@ def naive_scores(
     )
 
 
-@pytest.mark.parametrize("stride, batch_size", [(1, None), (1, 7), (5, 3), (20, 16)])
+@pytest.mark.parametrize(
+    "stride, batch_size",
+    [(1, None), (1, 1), (1, 7), (5, 3), (SIZE, 4), (20, 1), (20, 16)],
+)
 def test_scores_equal_the_oracle(dataset, artifact, stride, batch_size):
     table = score(dataset, artifact, stride=stride, batch_size=batch_size)
     folded, window_errors = naive_scores(dataset, artifact, stride)
@@ -261,7 +264,8 @@ def test_covered_rows_are_those_of_a_loop(size, stride):
     assert covered_rows(runs, WindowOptions(size=size, stride=stride)) == covered
 
 
-def test_a_batch_has_about_four_million_cells():
-    assert default_batch_size(64, 3000) == 21
+def test_a_batch_has_about_half_a_million_cells():
+    assert default_batch_size(64, 1600) == 5
+    assert default_batch_size(64, 3000) == 2
     assert default_batch_size(64, 10**6) == 1
     assert default_batch_size(64, 5) == 1024
