@@ -10,7 +10,9 @@ give all of theirs in order of time.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -94,6 +96,9 @@ class Framer:
         Applied to each row once. Left out, values are as they come, NaN is missing.
     observed : bool
         Whether chunks tell which values were observed.
+    helper : Executor, optional
+        Takes over the work on large blocks, if given. Then the rows of a block must
+        stay as they are for a while, which `turn` ends.
     name : str
         Where the blocks come from, for messages.
     """
@@ -108,6 +113,7 @@ class Framer:
         *,
         normalization: Normalization | None = None,
         observed: bool = True,
+        helper: concurrent.futures.Executor | None = None,
         name: str = "stream",
     ) -> None:
         self._size, self._stride = options.size, options.stride
@@ -123,7 +129,9 @@ class Framer:
         self._shape = (chunk_rows, columns)
         self._with_observed = observed
         self._step = max(1, _CACHED_CELLS // max(columns, 1))
-        self._scratch = np.empty((self._step, columns), dtype=np.bool_)
+        self._helper = helper
+        self._pending: list[concurrent.futures.Future[None]] = []
+        self._older: list[concurrent.futures.Future[None]] = []
         # The stretch: rows without a gap, up to `_end`, of which those up to `_own_end`
         # may start windows. The next window starts at `_next`.
         self._run = -1
@@ -141,7 +149,8 @@ class Framer:
         Parameters
         ----------
         block : Block
-            Its rows, halo or own. They are not needed after the last chunk.
+            Its rows, halo or own. Without a helper, they are not needed after the last
+            chunk.
         offset : int
             Where its record starts in the stream [byte], for messages.
 
@@ -165,8 +174,9 @@ class Framer:
             begin = max(first, int(self._run_start[run]))
             end = min(last, int(self._run_end[run]))
             if block.halo:
-                if run != self._run or begin != self._end:
+                if run != self._run or begin > self._end:
                     continue  # none of our rows comes before
+                begin = self._end  # what is there already came as halo before
                 end = min(end, self._own_need())
             else:
                 if run != self._run or begin != self._own_end:
@@ -177,6 +187,12 @@ class Framer:
             end = min(end, int(self._needed_end[run]))
             yield from self._append(block, first, begin, end)
             self._find()
+
+    def turn(self) -> None:
+        """Wait until all rows that came before the last turn are taken in."""
+        while self._older:
+            self._older.pop().result()
+        self._older, self._pending = self._pending, self._older
 
     def finish(self) -> Iterator[Chunk]:
         """Give out what is left when no more blocks come.
@@ -202,7 +218,9 @@ class Framer:
         self._next = first + (start - first) % self._stride
 
     def _close(self, what: str, start_s: int | None) -> None:
-        self._used = self._kept
+        if self._used > self._kept:
+            self._settle()  # what is still being written would be written over
+            self._used = self._kept
         if self._run < 0 or self._next >= self._own_end:
             return
         if self._next + self._size > self._run_end[self._run]:
@@ -247,25 +265,44 @@ class Framer:
     def _store(
         self, rows: NDArray[np.float32], filled: NDArray[np.bool_] | None
     ) -> None:
+        at = slice(self._used, self._used + len(rows))
+        self._used = at.stop
+        observed = None if self._observed is None else self._observed[at]
+        work = functools.partial(
+            self._take_in, rows, filled, self._values[at], observed
+        )
+        if self._helper is None or rows.size < _CACHED_CELLS:
+            work()
+        else:
+            self._pending.append(self._helper.submit(work))
+
+    def _take_in(
+        self,
+        rows: NDArray[np.float32],
+        filled: NDArray[np.bool_] | None,
+        values: NDArray[np.float32],
+        observed: NDArray[np.bool_] | None,
+    ) -> None:
+        """Normalise rows, and note what was observed, a few at a time."""
+        if self._normalization is None:
+            values[:] = rows
+            if observed is None:
+                return
+        scratch = np.empty((self._step, rows.shape[1]), dtype=np.bool_)
         for begin in range(0, len(rows), self._step):
-            part = rows[begin : begin + self._step]
-            at = slice(self._used, self._used + len(part))
-            self._used += len(part)
-            if self._normalization is None and self._observed is None:
-                self._values[at] = part
-                continue
-            seen = (
-                self._scratch[: len(part)]
-                if self._observed is None
-                else self._observed[at]
-            )
+            at = slice(begin, begin + self._step)
+            part = rows[at]
+            seen = scratch[: len(part)] if observed is None else observed[at]
             np.equal(part, part, out=seen)  # NaN alone differs from itself
-            if self._normalization is None:
-                self._values[at] = part
-            else:
-                self._normalization.apply_to(part, seen, self._values[at])
-            if filled is not None:
-                seen &= ~filled[begin : begin + self._step]
+            if self._normalization is not None:
+                self._normalization.apply_to(part, seen, values[at])
+            if filled is not None and observed is not None:
+                seen &= ~filled[at]
+
+    def _settle(self) -> None:
+        """Wait until all rows are taken in."""
+        self.turn()
+        self.turn()
 
     def _find(self) -> None:
         """Note the windows that have become complete."""
@@ -278,6 +315,7 @@ class Framer:
         self._kept = int(starts[-1]) - self._base + self._size
 
     def _seal(self) -> Chunk:
+        self._settle()
         offsets, start_s = (
             np.concatenate(parts) for parts in zip(*self._found, strict=True)
         )
@@ -287,6 +325,7 @@ class Framer:
 
     def _renew(self) -> None:
         """Begin a chunk with the rows that the next window has already."""
+        self._settle()
         carried = slice(self._used - max(0, self._end - self._next), self._used)
         values, observed = self._values, self._observed
         self._used, self._kept = carried.stop - carried.start, 0

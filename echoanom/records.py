@@ -148,7 +148,9 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
     return record, crc
 
 
-def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
+def decode(
+    data: memoryview, columns: int, dtype: StorageDtype, *, filled: bool = True
+) -> Block:
     """Decode the Example of one record.
 
     Parameters
@@ -159,6 +161,8 @@ def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
         Number of columns C.
     dtype : {'float32', 'float16', 'int16'}
         Stored type.
+    filled : bool
+        Whether to tell which values are interpolated.
 
     Returns
     -------
@@ -178,13 +182,13 @@ def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
         codes: NDArray[np.generic] = np.frombuffer(
             _parse_bytes(features["values"]), dtype=_DTYPES[dtype]
         ).reshape(rows, columns)
-        filled: NDArray[np.bool_] | None = None
-        if "filled" in features:
+        marks: NDArray[np.bool_] | None = None
+        if filled and "filled" in features:
             bits = np.frombuffer(_parse_bytes(features["filled"]), dtype=np.uint8)
             if len(bits) != -(-rows * columns // 8):
                 raise ValueError(f"{len(bits)} bytes of filled bits")
             cells = np.unpackbits(bits, count=rows * columns).view(np.bool_)
-            filled = cells.reshape(rows, columns)
+            marks = cells.reshape(rows, columns)
         if dtype == "int16":
             scale = _parse_floats(features["scale"]).reshape(1, columns)
             offset = _parse_floats(features["offset"]).reshape(1, columns)
@@ -195,7 +199,7 @@ def decode(data: memoryview, columns: int, dtype: StorageDtype) -> Block:
         return Block(
             start_s=_parse_int64(features["start"]),
             values=values,
-            filled=filled,
+            filled=marks,
             halo=bool(_parse_int64(features["halo"])),
         )
     except (KeyError, ValueError, IndexError) as error:

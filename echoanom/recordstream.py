@@ -1,8 +1,9 @@
 """Read the records of a stream of shards, each once, and hold them to the manifest.
 
-The stream is read in large pieces, whatever pieces it comes in, into one buffer that
-is used again and again. Nothing can be asked for a second time: what is not right is
-refused where it comes, before a number of it goes further.
+The stream is read in large pieces, whatever pieces it comes in, into two buffers that
+are filled in turns: while one is filled, the rows in the other can still be at work.
+Nothing can be asked for a second time: what is not right is refused where it comes,
+before a number of it goes further.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import contextlib
 import dataclasses
 import fcntl
 import io
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, cast
 
 import numpy as np
 
-from echoanom import records, storage
+from echoanom import records
 from echoanom.errors import (
     CorruptionError,
     DatasetError,
+    EchoanomError,
     OptionError,
     StorageError,
     TruncatedError,
@@ -34,8 +37,15 @@ BUFFER_BYTES = 4 << 20
 _PIPE_BYTES = 1 << 20  # what Linux allows everybody
 
 
+def _nothing() -> None:
+    pass
+
+
 class Readable(Protocol):
-    """What a stream is read from; `readinto1` or `readinto` are used if there."""
+    """What a stream is read from.
+
+    `readinto1`, `readinto` or a socket's `recv_into` are used if they are there.
+    """
 
     def read(self, size: int, /) -> bytes | None:
         """Read at most `size` bytes; none are left if it returns none.
@@ -65,8 +75,8 @@ class StreamRecord:
     crc : int
         Masked CRC-32C of its data.
     block : Block
-        Its rows. Of float32 data they lie in the reader's buffer, and are gone when
-        the next record is asked for.
+        Its rows. Of float32 data they lie in one of the reader's buffers, and are gone
+        when the reader, asked for another record, has turned to the other and back.
     """
 
     offset: int
@@ -80,7 +90,7 @@ class RecordStream:
 
     Parameters
     ----------
-    file : Readable
+    file : Readable or socket
         Where to read, e.g. ``open(path, "rb", buffering=0)``. It must wait for data,
         may return less than asked for, and is not closed.
     columns : int
@@ -89,24 +99,41 @@ class RecordStream:
         Stored type.
     name : str
         The stream's name, for messages.
+    filled : bool
+        Whether blocks tell which values are interpolated.
     buffer_bytes : int
-        Most to read at a time [byte]. The buffer grows to hold a larger record.
+        Most to read at a time [byte]. The two buffers grow to hold a larger record.
+    turn : callable, optional
+        Called at each turn from one buffer to the other; must return when rows from
+        before the last turn are no longer needed.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read as bytes, or buffer_bytes is out of range.
     """
 
     def __init__(
         self,
-        file: Readable,
+        file: Readable | socket.socket,
         columns: int,
         dtype: StorageDtype = "float32",
         name: str = "stream",
         *,
+        filled: bool = True,
         buffer_bytes: int = BUFFER_BYTES,
+        turn: Callable[[], None] = _nothing,
     ) -> None:
+        if buffer_bytes < 1:
+            raise OptionError(f"buffer_bytes must be at least 1, got {buffer_bytes}")
         self._read = _reader(file)
         self._columns = columns
         self._dtype: StorageDtype = dtype
+        self._filled = filled
         self._name = name
-        self._buffer = aligned((buffer_bytes + records.ALIGNMENT,), np.uint8)
+        self._turn = turn
+        self._size = buffer_bytes + records.ALIGNMENT
+        self._buffer, self._other = (aligned((self._size,), np.uint8) for _ in range(2))
         # What is not yet parsed lies in [begin, end) of the buffer.
         self._begin = self._end = 0
         self._position = 0
@@ -147,7 +174,9 @@ class RecordStream:
         data = frame[records.HEADER_BYTES : end]
         crc = records.check_payload(data, frame[end:], offset, self._name)
         try:
-            block = records.decode(data, self._columns, self._dtype)
+            block = records.decode(
+                data, self._columns, self._dtype, filled=self._filled
+            )
         except CorruptionError as error:
             raise CorruptionError(
                 f"{self._name}: the record at byte {offset} is of another kind: {error}"
@@ -159,8 +188,7 @@ class RecordStream:
     def _need(self, size: int) -> memoryview:
         """Return the next `size` bytes, or none where the stream ends."""
         if self._end - self._begin < size:
-            with storage.storage_errors(self._name, "read"):
-                self._fill(size)
+            self._fill(size)
             if self._begin == self._end:
                 return memoryview(b"")
         return self._buffer.data[self._begin : self._begin + size].toreadonly()
@@ -168,7 +196,13 @@ class RecordStream:
     def _fill(self, size: int) -> None:
         while self._end - self._begin < size:
             self._make_room(size)
-            count = self._read(self._buffer.data[self._end :])
+            try:
+                count = self._read(self._buffer.data[self._end :])
+            except EchoanomError:
+                raise
+            except Exception as error:  # of whatever library the file comes from
+                reason = getattr(error, "strerror", None) or error
+                raise StorageError(f"cannot read {self._name}: {reason}") from error
             if count is None:
                 raise StorageError(
                     f"cannot read {self._name}: it must wait for data, but says there"
@@ -184,17 +218,19 @@ class RecordStream:
     def _make_room(self, size: int) -> None:
         """Make place for `size` bytes at `begin`, or for as many as shall be read."""
         buffer = self._buffer
+        if self._begin + size <= len(buffer) and self._end < len(buffer):
+            return
         # Where the values were aligned in their file, they are in the buffer.
         start = self._position % records.ALIGNMENT
-        if self._begin == self._end:
-            self._begin = self._end = start
-        if self._begin + size <= len(buffer):
-            return
         if start + size > len(buffer):
             if self._end < len(buffer):
                 return
             # Grown by what came, not by what a length says that may be made up.
-            self._buffer = aligned((min(start + size, 2 * len(buffer)),), np.uint8)
+            self._size = min(start + size, 2 * len(buffer))
+        self._turn()
+        if len(self._other) < self._size:
+            self._other = aligned((self._size,), np.uint8)
+        self._buffer, self._other = self._other, buffer
         left = buffer[self._begin : self._end]
         self._begin, self._end = start, start + len(left)
         self._buffer[self._begin : self._end] = left
@@ -206,9 +242,13 @@ def _reader(file: Any) -> Callable[[memoryview], int | None]:
     # Writer and reader of a pipe wait for each other less if more fits in between.
     with contextlib.suppress(AttributeError, OSError, ValueError):
         fcntl.fcntl(file.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-    for name in ("readinto1", "readinto"):
+    for name in ("readinto1", "readinto", "recv_into"):
         if hasattr(file, name):
             return cast(Callable[[memoryview], int | None], getattr(file, name))
+    if not hasattr(file, "read"):
+        raise OptionError(
+            f"a stream must have `readinto` or `read`, got {type(file).__name__}"
+        )
 
     def read(view: memoryview) -> int | None:
         data = file.read(len(view))

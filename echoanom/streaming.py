@@ -7,6 +7,8 @@ dealt out.
 
 from __future__ import annotations
 
+import concurrent.futures
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -53,7 +55,7 @@ def check_fields(fields: Sequence[str]) -> None:
 
 
 def stream_windows(
-    file: Readable,
+    file: Readable | socket.socket,
     manifest: Manifest,
     options: WindowOptions | None = None,
     *,
@@ -73,7 +75,7 @@ def stream_windows(
 
     Parameters
     ----------
-    file : Readable
+    file : Readable or socket
         Where to read, e.g. ``open(path, "rb", buffering=0)``. It is not closed.
     manifest : Manifest
         What the dataset holds.
@@ -110,7 +112,7 @@ def stream_windows(
     WindowError
         If there is no window at all; later, if rows of a window do not come.
     OptionError
-        If fields, pool_windows or epoch are out of range.
+        If fields, pool_windows, buffer_bytes or epoch are out of range.
     CorruptionError
         Later, if the stream is damaged, or is not what the manifest says.
     DatasetError
@@ -123,30 +125,45 @@ def stream_windows(
     check_fields(fields)
     for option, number, least in (
         ("pool_windows", pool_windows, 1),
+        ("buffer_bytes", buffer_bytes, 1),
         ("epoch", epoch, 0),
     ):
         if number < least:
             raise OptionError(f"{option} must be at least {least}, got {number}")
     WindowIndex(runs, options)  # refuses windows that fit nowhere
     columns = len(manifest.columns)
-    framer = Framer(
-        runs,
-        manifest.period_s,
-        columns,
-        options,
-        _chunk_rows(options, columns, pool_windows),
-        normalization=normalization,
-        observed="observed" in fields,
-        name=name,
-    )
-    stream = RecordStream(
-        file, columns, manifest.shard.dtype, name, buffer_bytes=buffer_bytes
-    )
-    chunks = _frame(check_shards(stream, manifest, name), framer)
-    draws = (
-        shuffled(chunks, options.seed, epoch) if options.shuffle else in_order(chunks)
-    )
-    return _batches(draws, options, columns, fields)
+
+    def read() -> Iterator[dict[str, NDArray[Any]]]:
+        # Rows are normalised while the next are waited for.
+        with concurrent.futures.ThreadPoolExecutor(1) as helper:
+            framer = Framer(
+                runs,
+                manifest.period_s,
+                columns,
+                options,
+                _chunk_rows(options, columns, pool_windows),
+                normalization=normalization,
+                observed="observed" in fields,
+                helper=helper,
+                name=name,
+            )
+            stream = RecordStream(
+                file,
+                columns,
+                manifest.shard.dtype,
+                name,
+                filled="observed" in fields,
+                buffer_bytes=buffer_bytes,
+                turn=framer.turn,
+            )
+            chunks = _frame(check_shards(stream, manifest, name), framer)
+            if options.shuffle:
+                draws = shuffled(chunks, options.seed, epoch)
+            else:
+                draws = in_order(chunks)
+            yield from _batches(draws, options, columns, fields)
+
+    return read()
 
 
 def _chunk_rows(options: WindowOptions, columns: int, pool_windows: int) -> int:
@@ -177,11 +194,7 @@ def _batches(
         for number, offset, start_s in draw.windows.tolist():
             if not filled:
                 batch = _new_batch(shape, fields)
-            chunk = draw.chunks[number]
-            if "values" in batch:
-                batch["values"][filled] = chunk.values[offset : offset + size]
-            if chunk.observed is not None:
-                batch["observed"][filled] = chunk.observed[offset : offset + size]
+            _put(batch, filled, draw.chunks[number], slice(offset, offset + size))
             if "start" in batch:
                 batch["start"][filled] = start_s
             filled += 1
@@ -190,6 +203,15 @@ def _batches(
                 filled = 0
     if filled and not options.drop_remainder:
         yield {field: array[:filled] for field, array in batch.items()}
+
+
+def _put(
+    batch: dict[str, NDArray[Any]], place: int, chunk: Chunk, rows: slice
+) -> None:
+    if "values" in batch:
+        batch["values"][place] = chunk.values[rows]
+    if chunk.observed is not None:
+        batch["observed"][place] = chunk.observed[rows]
 
 
 def _new_batch(

@@ -385,3 +385,36 @@ def naive_quantile(values: Sequence[float], q: float) -> float:
         if i + 1 >= q * len(seen):
             return seen[i]
     return float("nan")
+
+
+def naive_uncovered(
+    windows: Sequence[int],
+    size: int,
+    order: Sequence[int],
+    spans: Sequence[tuple[int, int]],
+    present: Sequence[bool],
+    halo: int,
+) -> list[int]:
+    """Return the windows that start in the shards of a stream and cannot be completed.
+
+    Windows are given by their first rows, shards by their spans [begin, end) of rows.
+    A window is completed by the shard of its first row, by that shard's halo, and by
+    the shards that follow in the stream as long as each begins where the one before
+    ended.
+    """
+    uncovered = []
+    streamed = [shard for shard in order if any(present[slice(*spans[shard])])]
+    for place, shard in enumerate(streamed):
+        there: set[int] = set()
+        reached = spans[shard][0]
+        for following in streamed[place:]:
+            begin, end = spans[following]
+            if begin != reached:
+                break
+            reached = end
+            there.update(range(begin, min(end + halo, len(present))))
+        for first in windows:
+            if spans[shard][0] <= first < spans[shard][1]:
+                if any(row not in there for row in range(first, first + size)):
+                    uncovered.append(first)
+    return uncovered
