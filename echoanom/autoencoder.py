@@ -7,7 +7,7 @@ cannot reproduce, so the reconstruction error tells what is unusual.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -26,7 +26,50 @@ class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
 
     Trained with batches (values, observed); the loss is the mean squared error over
     the observed cells of the batch. It needs no loss in `compile`.
+
+    Attributes
+    ----------
+    expand : callable, optional
+        Makes such a batch out of what the training is fed with, on the device. Of the
+        TensorFlow backend only.
     """
+
+    expand: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+
+    def train_step(self, *arguments: Any) -> Any:
+        """Train on one batch, as Keras asks for it.
+
+        Parameters
+        ----------
+        *arguments : Any
+            The backend's, the batch last.
+
+        Returns
+        -------
+        Any
+            The backend's.
+        """
+        return super().train_step(*self._expanded(arguments))
+
+    def test_step(self, *arguments: Any) -> Any:
+        """Evaluate one batch, as Keras asks for it.
+
+        Parameters
+        ----------
+        *arguments : Any
+            The backend's, the batch last.
+
+        Returns
+        -------
+        Any
+            The backend's.
+        """
+        return super().test_step(*self._expanded(arguments))
+
+    def _expanded(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        if self.expand is None:
+            return arguments
+        return *arguments[:-1], self.expand(arguments[-1])
 
     def compute_loss(
         self,

@@ -1,9 +1,9 @@
-"""The state of a training after each epoch, to continue from after an interruption.
+"""The state of a training, to continue from after an interruption.
 
 ::
 
-    checkpoint/state.json        written last; names the file of its epoch
-    checkpoint/epoch-0003.npz    variables of network and optimizer, best weights
+    checkpoint/state.json            written last; names the file of its batch
+    checkpoint/batch-00001200.npz    variables of network and optimizer, best weights
 
 Whatever the moment of a kill, `state.json` belongs to a file that is complete.
 """
@@ -15,7 +15,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -26,7 +26,7 @@ from echoanom import storage
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
 
-FORMAT = 1
+FORMAT = 2
 
 _FOLDER = "checkpoint"
 _STATE = "state.json"
@@ -36,7 +36,7 @@ Arrays = tuple[NDArray[Any], ...]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingState:
-    """Where a training is, between two epochs.
+    """Where a training is, between two batches.
 
     Attributes
     ----------
@@ -50,6 +50,8 @@ class TrainingState:
         Weights and random state of the layers, and state of the optimizer.
     best_weights : tuple of ndarray
         Weights of the epoch with the smallest validation loss.
+    metrics : tuple of ndarray
+        State of the metrics; none between two epochs.
     """
 
     history: tuple[EpochLosses, ...] = ()
@@ -57,6 +59,7 @@ class TrainingState:
     stop_reason: str = ""
     variables: Arrays = ()
     best_weights: Arrays = ()
+    metrics: Arrays = ()
 
 
 class Checkpoint:
@@ -66,15 +69,17 @@ class Checkpoint:
     ----------
     model_dir : str
         The model's folder, as path or URL.
-    identity : mapping
+    identity : mapping, optional
         Options and data of the training, as plain JSON values; only a training with
         the same can continue.
     """
 
-    def __init__(self, model_dir: str, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model_dir: str, identity: Mapping[str, Any] | None = None
+    ) -> None:
         self._model_dir = model_dir
         self._folder = storage.join(model_dir, _FOLDER)
-        self._identity = _plain(identity)
+        self._identity = _plain(identity or {})
 
     def exists(self) -> bool:
         """Tell whether there is a state to continue from.
@@ -99,10 +104,17 @@ class Checkpoint:
         StorageError
             If it cannot be written. Then the state before is still there.
         """
-        name = f"epoch-{len(state.history):04d}.npz"
+        name = f"batch-{state.position:08d}.npz"
         content = io.BytesIO()
-        arrays = {f"variable_{i}": array for i, array in enumerate(state.variables)}
-        arrays |= {f"best_{i}": array for i, array in enumerate(state.best_weights)}
+        arrays = {
+            f"{kind}_{i}": array
+            for kind, group in (
+                ("variable", state.variables),
+                ("best", state.best_weights),
+                ("metric", state.metrics),
+            )
+            for i, array in enumerate(group)
+        }
         np.savez(content, **arrays)  # type: ignore[arg-type]
         storage.write_bytes(storage.join(self._folder, name), content.getvalue())
         about = {
@@ -145,6 +157,7 @@ class Checkpoint:
                     stop_reason=about["stop_reason"],
                     variables=_numbered(arrays, "variable"),
                     best_weights=_numbered(arrays, "best"),
+                    metrics=_numbered(arrays, "metric"),
                 )
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(
@@ -192,7 +205,7 @@ class Checkpoint:
         if not storage.exists(self._folder):
             return
         for name, _ in storage.list_files(self._folder):
-            if name.startswith("epoch-") and name.endswith(".npz") and name != keep:
+            if name.startswith("batch-") and name.endswith(".npz") and name != keep:
                 storage.remove(storage.join(self._folder, name))
 
 
@@ -218,7 +231,7 @@ def _numbered(arrays: Mapping[str, NDArray[Any]], name: str) -> Arrays:
 
 
 def read_variables(model: keras.Model) -> Arrays:
-    """Copy everything that changes while a model is trained.
+    """Copy everything that changes while a model is trained, but for its metrics.
 
     Parameters
     ----------
@@ -230,7 +243,7 @@ def read_variables(model: keras.Model) -> Arrays:
     tuple of ndarray
         Weights and random state of every layer, and state of the optimizer.
     """
-    return tuple(np.array(v.numpy()) for v in _variables(model))
+    return _copies(_variables(model))
 
 
 def write_variables(model: keras.Model, arrays: Arrays) -> None:
@@ -245,18 +258,68 @@ def write_variables(model: keras.Model, arrays: Arrays) -> None:
 
     Raises
     ------
-    ValueError
+    TrainingError
         If the model has other variables.
     """
-    variables = _variables(model)
-    if [tuple(v.shape) for v in variables] != [array.shape for array in arrays]:
-        raise ValueError(
-            f"its {len(arrays)} variables are not the {len(variables)} of the model"
-        )
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)
+    _assign(_variables(model), arrays)
+
+
+def read_metrics(model: keras.Model) -> Arrays:
+    """Copy the state of a model's metrics.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled.
+
+    Returns
+    -------
+    tuple of ndarray
+        Sums and counts since the epoch began.
+    """
+    return _copies(_metric_variables(model))
+
+
+def write_metrics(model: keras.Model, arrays: Arrays) -> None:
+    """Put back what `read_metrics` copied.
+
+    Parameters
+    ----------
+    model : keras.Model
+        With the same metrics.
+    arrays : tuple of ndarray
+        What `read_metrics` returned.
+
+    Raises
+    ------
+    TrainingError
+        If the model has other metrics.
+    """
+    _assign(_metric_variables(model), arrays)
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    layers = [variable for layer in model.layers for variable in layer.variables]
-    return layers + list(model.optimizer.variables)
+    metrics = {id(variable) for variable in _metric_variables(model)}
+    found = {id(v): v for v in [*model.variables, *model.optimizer.variables]}
+    return [variable for key, variable in found.items() if key not in metrics]
+
+
+def _metric_variables(model: keras.Model) -> list[Any]:
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _copies(variables: Sequence[Any]) -> Arrays:
+    return tuple(
+        np.array(keras.ops.convert_to_numpy(variable)) for variable in variables
+    )
+
+
+def _assign(variables: Sequence[Any], arrays: Arrays) -> None:
+    if [tuple(v.shape) for v in variables] != [array.shape for array in arrays]:
+        raise TrainingError(
+            "a training must be continued with the model it was begun with, but the"
+            f" {len(arrays)} stored variables are not the {len(variables)} of this one;"
+            " build the same model, or start again"
+        )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

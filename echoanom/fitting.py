@@ -17,21 +17,23 @@ import keras
 import tensorflow as tf
 
 from echoanom.autoencoder import build_autoencoder
-from echoanom.checkpoints import (
-    Checkpoint,
-    TrainingState,
-    read_variables,
-    write_variables,
-)
+from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
+from echoanom.devicerows import DeviceRows
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
 from echoanom.normalization import Normalization
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
-from echoanom.pipeline import batches_per_epoch, plain_errors, windows
+from echoanom.options import ModelOptions, Placement, TrainOptions, WindowOptions
+from echoanom.pipeline import (
+    batches_per_epoch,
+    first_rows,
+    plain_errors,
+    windows,
+)
 from echoanom.progress import Progress
+from echoanom.resuming import Resume
 from echoanom.scoring import default_batch_size, score_runs
 from echoanom.thresholds import Calibration
 
@@ -58,6 +60,11 @@ class Fitting:
         Of the runs to train on.
     progress : callable
         Told the batches done and all batches.
+    placement : {'host', 'device'}
+        Where windows are gathered: by the reader, or on the accelerator, which then
+        holds all rows of the dataset.
+    checkpoint_every : int
+        Batches after which the state is stored, beside after each epoch; 0: never.
     """
 
     dataset: Dataset
@@ -66,13 +73,11 @@ class Fitting:
     holdout: Holdout
     normalization: Normalization
     progress: Progress
+    placement: Placement = "host"
+    checkpoint_every: int = 0
 
     def run(
-        self,
-        network: ModelOptions,
-        state: TrainingState,
-        checkpoint: Checkpoint,
-        logs: str,
+        self, network: ModelOptions, checkpoint: Checkpoint, logs: str
     ) -> tuple[keras.Model, TrainingState]:
         """Fit a network, from the beginning or from where it was interrupted.
 
@@ -80,10 +85,8 @@ class Fitting:
         ----------
         network : ModelOptions
             The network.
-        state : TrainingState
-            Where the training is.
         checkpoint : Checkpoint
-            Takes the state after each epoch.
+            Holds the state to go on from, if there is one, and takes the state.
         logs : str
             A local folder for TensorBoard's logs.
 
@@ -97,7 +100,10 @@ class Fitting:
         Raises
         ------
         TrainingError
-            If there is no batch, or the loss is no number.
+            If there is no batch, the loss is no number, or the state is that of
+            another training.
+        OptionError
+            If the rows do not fit on the device.
         """
         # NumPy takes seeds of 32 bits.
         keras.utils.set_random_seed(self.window.seed % 2**32)
@@ -107,35 +113,30 @@ class Fitting:
         model = build_autoencoder(self.window.size, len(columns), network, turns)
         model.compile(optimizer=keras.optimizers.Adam(self.training.learning_rate))
         model.optimizer.build(model.trainable_variables)
-        if state.history:
-            write_variables(model, state.variables)
-        if not state.stop_reason:
-            state = self._fit(model, state, checkpoint, logs)
-        model.set_weights(list(state.best_weights))
-        return model, state
-
-    def _fit(
-        self,
-        model: keras.Model,
-        state: TrainingState,
-        checkpoint: Checkpoint,
-        logs: str,
-    ) -> TrainingState:
         batches = self._batches()
+        end = _EpochEnd(self, checkpoint, batches)
+        if not end.state.stop_reason:
+            self._fit(model, end, batches, logs)
+        model.set_weights(list(end.state.best_weights))
+        return model, end.state
+
+    def _fit(self, model: keras.Model, end: _EpochEnd, batches: int, logs: str) -> None:
+        rows = None
+        if self.placement == "device":
+            rows = DeviceRows(self.dataset, self.normalization)
+            model.expand = rows.gather_windows(self.window.size)
         epochs = self.training.epochs
-        end = _EpochEnd(state, checkpoint, self.training, batches, self.progress)
         with plain_errors():
             model.fit(
-                self._stream(epochs=epochs, start=state.position),
+                self._stream(rows, epochs=epochs, start=end.position),
                 steps_per_epoch=batches,
                 epochs=epochs,
-                initial_epoch=len(state.history),
-                validation_data=self._stream(validation=True),
+                initial_epoch=end.epoch,
+                validation_data=self._stream(rows, validation=True),
                 callbacks=[end, *_tensorboard(logs)],
                 shuffle=False,
                 verbose=0,
             )
-        return end.state
 
     def calibrate(self, model: keras.Model) -> Calibration:
         """Summarise the scores of the held-back days.
@@ -176,12 +177,21 @@ class Fitting:
         return batches
 
     def _stream(
-        self, *, epochs: int = 1, start: int = 0, validation: bool = False
+        self,
+        rows: DeviceRows | None,
+        *,
+        epochs: int = 1,
+        start: int = 0,
+        validation: bool = False,
     ) -> tf.data.Dataset:
         options, runs = self.window, self.holdout.training
         if validation:
             options = dataclasses.replace(options, shuffle=False, drop_remainder=False)
             runs = self.holdout.validation
+        if rows is not None:
+            return first_rows(
+                self.dataset, options, runs=runs, epochs=epochs, start=start
+            )
         stream = windows(
             self.dataset,
             options,
@@ -194,54 +204,41 @@ class Fitting:
         return stream.map(lambda batch: (batch["values"], batch["observed"]))
 
 
-class _EpochEnd(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the state of a training, writes it after each epoch, decides to stop."""
+class _EpochEnd(Resume):
+    """Keeps the history of a training, and decides when to stop."""
 
-    def __init__(
-        self,
-        state: TrainingState,
-        checkpoint: Checkpoint,
-        training: TrainOptions,
-        batches: int,
-        progress: Progress,
-    ) -> None:
-        super().__init__()
-        self.state = state
-        self._checkpoint = checkpoint
-        self._training = training
-        self._batches = batches
-        self._progress = progress
+    def __init__(self, fitting: Fitting, checkpoint: Checkpoint, batches: int) -> None:
+        super().__init__(checkpoint, batches, every=fitting.checkpoint_every)
+        self._training = fitting.training
+        self._progress = fitting.progress
 
     def on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
     ) -> None:
-        done = len(self.state.history) * self._batches + batch + 1
-        self._progress("training", done, self._training.epochs * self._batches)
+        super().on_train_batch_end(batch, logs)
+        self._progress("training", self.position, self._training.epochs * self._batches)
         # Reading the loss waits for the device, so not after every batch.
-        if logs and (batch + 1) % _CHECKED_BATCHES == 0:
-            self._check("loss", float(logs["loss"]), batch + 1)
+        if logs and self.position % _CHECKED_BATCHES == 0:
+            done = (self.position - 1) % self._batches + 1
+            self._check("loss", float(logs["loss"]), done)
 
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        logs = logs or {}
+    def epoch_state(self, epoch: int, logs: Mapping[str, Any]) -> TrainingState:
         losses = EpochLosses(epoch + 1, float(logs["loss"]), float(logs["val_loss"]))
         self._check("loss", losses.loss, self._batches)
         self._check("validation loss", losses.validation_loss, self._batches)
         history = (*self.state.history, losses)
         best = min(history, key=lambda one: one.validation_loss)
-        self.state = TrainingState(
+        state = dataclasses.replace(
+            super().epoch_state(epoch, logs),
             history=history,
-            position=(epoch + 1) * self._batches,
             stop_reason=self._stop_reason(losses.epoch, best.epoch),
-            variables=read_variables(self.model),
-            best_weights=(
-                tuple(self.model.get_weights())
-                if best is losses
-                else self.state.best_weights
-            ),
         )
-        self._checkpoint.save(self.state)
-        if self.state.stop_reason:
+        if best is losses:
+            weights = tuple(self.model.get_weights())
+            state = dataclasses.replace(state, best_weights=weights)
+        if state.stop_reason:
             self.model.stop_training = True
+        return state
 
     def _stop_reason(self, epoch: int, best: int) -> str:
         patience = self._training.patience

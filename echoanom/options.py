@@ -19,8 +19,25 @@ OnError = Literal["fail", "skip"]
 StorageDtype = Literal["float32", "float16", "int16"]
 Output = Literal["sigmoid", "linear"]
 NormalizationKind = Literal["range", "standard", "robust"]
+Placement = Literal["host", "device"]
 
 DAY_S = 86_400
+
+
+def check_placement(placement: Placement) -> None:
+    """Refuse a place that there is not.
+
+    Parameters
+    ----------
+    placement : {'host', 'device'}
+        Where windows are gathered.
+
+    Raises
+    ------
+    OptionError
+        If it is another.
+    """
+    _require_choice("placement", placement, Placement)
 
 
 def _require(condition: bool, name: str, rule: str, value: object) -> None:

@@ -8,7 +8,7 @@ import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, overload
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from echoanom import storage, streaming
 from echoanom.batching import WindowBatches, window_index
 from echoanom.dataset import Dataset
+from echoanom.devicerows import DeviceRows, DeviceWindows
 from echoanom.errors import EchoanomError, OptionError
 from echoanom.manifest import Manifest, RunTable
 from echoanom.normalization import Normalization
-from echoanom.options import Share, WindowOptions
+from echoanom.options import Placement, Share, WindowOptions, check_placement
 from echoanom.reader import MEMORY_BYTES
-from echoanom.streaming import FIELDS, POOL_WINDOWS
+from echoanom.streaming import FIELDS, POOL_WINDOWS, check_fields
 
 _PARALLEL = 2
 _PREFETCH = 4
@@ -82,6 +83,7 @@ def batches_per_epoch(
     return window_index(dataset, options, runs).batches
 
 
+@overload
 def windows(
     dataset: Dataset,
     options: WindowOptions | None = None,
@@ -94,7 +96,41 @@ def windows(
     share: Share | None = None,
     memory_bytes: int = MEMORY_BYTES,
     verify: bool = True,
-) -> tf.data.Dataset:
+    placement: Literal["host"] = "host",
+) -> tf.data.Dataset: ...
+
+
+@overload
+def windows(
+    dataset: Dataset,
+    options: WindowOptions | None = None,
+    *,
+    runs: RunTable | None = None,
+    normalization: Normalization | None = None,
+    epochs: int = 1,
+    start: int = 0,
+    fields: Sequence[str] = FIELDS,
+    share: Share | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+    verify: bool = True,
+    placement: Literal["device"],
+) -> DeviceWindows: ...
+
+
+def windows(
+    dataset: Dataset,
+    options: WindowOptions | None = None,
+    *,
+    runs: RunTable | None = None,
+    normalization: Normalization | None = None,
+    epochs: int = 1,
+    start: int = 0,
+    fields: Sequence[str] = FIELDS,
+    share: Share | None = None,
+    memory_bytes: int = MEMORY_BYTES,
+    verify: bool = True,
+    placement: Placement = "host",
+) -> tf.data.Dataset | DeviceWindows:
     """Stream batches of windows.
 
     Windows cross records, files and shards, and never a gap. The order is a pure
@@ -127,10 +163,14 @@ def windows(
     verify : bool
         Whether each record's data are checked against their checksum, once, when they
         are first read.
+    placement : {'host', 'device'}
+        Where windows are gathered. On the device, all rows of the dataset are uploaded
+        to the first GPU at once, and the result is not a tf.data.Dataset but can be
+        iterated over like one.
 
     Returns
     -------
-    tf.data.Dataset
+    tf.data.Dataset or DeviceWindows
         Of known cardinality. Each element is a dict of `values` (float32, shape
         (B, size, C)), `observed` (bool, shape (B, size, C), False where a value is
         missing or was filled) and `start` (int64, shape (B,), time of the first row
@@ -142,9 +182,18 @@ def windows(
     WindowError
         If there is no window at all.
     OptionError
-        If epochs, start or fields are out of range, there are too many workers, or the
-        normalization has other columns.
+        If epochs, start or fields are out of range, there are too many workers, the
+        normalization has other columns, or the rows do not fit on the device.
     """
+    check_placement(placement)
+    if placement == "device":
+        check_fields(fields)
+        options = options or WindowOptions()
+        positions = first_rows(
+            dataset, options, runs=runs, epochs=epochs, start=start, share=share
+        )
+        rows = DeviceRows(dataset, normalization, verify=verify)
+        return DeviceWindows(rows, positions, dataset, options.size, fields)
     batches = WindowBatches(
         dataset,
         options,
@@ -182,6 +231,57 @@ def windows(
     return positions.map(
         load, num_parallel_calls=_PARALLEL, deterministic=True
     ).prefetch(_PREFETCH)
+
+
+def first_rows(
+    dataset: Dataset,
+    options: WindowOptions,
+    *,
+    runs: RunTable | None = None,
+    epochs: int = 1,
+    start: int = 0,
+    share: Share | None = None,
+) -> tf.data.Dataset:
+    """Stream where the windows of batches start, and no data.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Whose windows.
+    options : WindowOptions
+        Size, stride, batches, order and filter.
+    runs : RunTable, optional
+        The runs to take windows from; all if left out.
+    epochs : int
+        How often to go through the windows.
+    start : int
+        Batch to begin with, counted over all epochs.
+    share : Share, optional
+        One worker's part of every batch; the whole batches if left out.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of int64 (B,): positions of the windows' first rows in the dataset.
+
+    Raises
+    ------
+    WindowError
+        If there is no window at all.
+    OptionError
+        If epochs or start are out of range, or there are too many workers.
+    """
+    index = window_index(dataset, options, runs)
+    index.check(share or Share())
+
+    def batch(position: NDArray[np.int64]) -> NDArray[np.int64]:
+        return index.batch(int(position), share)
+
+    def load(position: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(batch, [position], tf.int64, stateful=False)
+        return tf.ensure_shape(found, (None,))
+
+    return batch_positions(index.batches, epochs, start).map(load).prefetch(_PREFETCH)
 
 
 def batch_positions(batches: int, epochs: int, start: int) -> tf.data.Dataset:

@@ -214,16 +214,12 @@ class Kept:
             with self._changed:
                 mine = next((r for r in todo if self._state[r] == _TODO), None)
                 if mine is None:
-                    self._changed.wait_for(lambda: self._settled(todo))
+                    self._changed.wait()
                 else:
                     self._state[mine] = _BUSY
             if mine is not None:
                 self._fill_one(mine)
             todo = [record for record in todo if self._state[record] != _DONE]
-
-    def _settled(self, records: list[int]) -> bool:
-        """Tell whether nobody is busy any more with one of some records."""
-        return any(self._state[record] != _BUSY for record in records)
 
     def _fill_one(self, record: int) -> None:
         begin = int(self._ends[record - 1]) if record else 0

@@ -21,10 +21,7 @@ from echoanom.artifact import (
     load_artifact,
     save_artifact,
 )
-from echoanom.checkpoints import (
-    Checkpoint,
-    TrainingState,
-)
+from echoanom.checkpoints import Checkpoint
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import OptionError, TrainingError
@@ -32,7 +29,13 @@ from echoanom.fitting import Fitting
 from echoanom.history import TrainingRecord, history_csv, loss_curve
 from echoanom.holdout import hold_back, training_statistics
 from echoanom.normalization import fit_normalization
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.options import (
+    ModelOptions,
+    Placement,
+    TrainOptions,
+    WindowOptions,
+    check_placement,
+)
 from echoanom.progress import Progress, no_progress
 from echoanom.serving import require_tensorflow
 from echoanom.windowing import Interval, select
@@ -53,6 +56,8 @@ def train(
     exclude: Sequence[Interval] = (),
     resume: bool = False,
     overwrite: bool = False,
+    placement: Placement = "host",
+    checkpoint_every: int = 0,
     progress: Progress = no_progress,
 ) -> Artifact:
     """Train an autoencoder.
@@ -84,6 +89,11 @@ def train(
         there is none; do nothing if it is finished.
     overwrite : bool
         Start again in a folder that holds a model or an interrupted training.
+    placement : {'host', 'device'}
+        Where windows are gathered: by the reader, or on the accelerator, which then
+        holds all rows of the dataset.
+    checkpoint_every : int
+        Batches after which the state is stored, beside after each epoch; 0: never.
     progress : callable
         Told the batches done and all batches.
 
@@ -98,7 +108,7 @@ def train(
         If there are fewer than two days, the folder is taken, the training to resume
         had other options, or the loss is no number.
     OptionError
-        If options exclude each other.
+        If options exclude each other, or the rows do not fit on the device.
     StorageError
         If another process trains here, or something cannot be written.
     """
@@ -106,6 +116,7 @@ def train(
     window = window or WindowOptions(stride=64, shuffle=True)
     network, training = network or ModelOptions(), training or TrainOptions()
     _check_options(network, training, resume, overwrite)
+    check_placement(placement)
     record = TrainingRecord(
         dataset_path=dataset.path,
         dataset_digest=dataset.digest,
@@ -127,7 +138,6 @@ def train(
                 f"{model_dir}: must be a folder without a model, but holds a training"
                 " that was interrupted; resume it, overwrite it, or take another folder"
             )
-        state = checkpoint.load() if checkpoint.exists() else TrainingState()
         runs = select(dataset.runs, dataset.period_s, include, exclude)
         holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
         normalization = fit_normalization(
@@ -135,9 +145,18 @@ def train(
             training.normalization,
             kind_mask(dataset.columns, "direction"),
         )
-        fitting = Fitting(dataset, window, training, holdout, normalization, progress)
-        with _logs(model_dir, fresh=not state.history) as logs:
-            model, state = fitting.run(network, state, checkpoint, logs)
+        fitting = Fitting(
+            dataset,
+            window,
+            training,
+            holdout,
+            normalization,
+            progress,
+            placement,
+            checkpoint_every,
+        )
+        with _logs(model_dir, fresh=not checkpoint.exists()) as logs:
+            model, state = fitting.run(network, checkpoint, logs)
         record = dataclasses.replace(
             record,
             training_days=tuple(day.isoformat() for day in holdout.training_days),

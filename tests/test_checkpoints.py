@@ -15,7 +15,9 @@ from echoanom.autoencoder import build_autoencoder
 from echoanom.checkpoints import (
     Checkpoint,
     TrainingState,
+    read_metrics,
     read_variables,
+    write_metrics,
     write_variables,
 )
 from echoanom.errors import TrainingError
@@ -32,6 +34,7 @@ def state(epochs: int) -> TrainingState:
         stop_reason="enough" if epochs > 2 else "",
         variables=(np.arange(3.0), np.array(7), np.ones((2, 2), np.float32)) * 5,
         best_weights=(np.full((2, 1), epochs, np.float32),),
+        metrics=(np.array(3.5), np.array(epochs)),
     )
 
 
@@ -39,7 +42,7 @@ def assert_same(found: TrainingState, expected: TrainingState) -> None:
     assert found.history == expected.history
     assert found.position == expected.position
     assert found.stop_reason == expected.stop_reason
-    for name in ("variables", "best_weights"):
+    for name in ("variables", "best_weights", "metrics"):
         for ours, theirs in zip(
             getattr(found, name), getattr(expected, name), strict=True
         ):
@@ -64,7 +67,7 @@ def test_only_the_last_state_takes_space_and_nothing_is_left_behind(tmp_path):
     for epochs in (1, 2):
         checkpoint.save(state(epochs))
     files = sorted(os.listdir(tmp_path / "checkpoint"))
-    assert files == ["epoch-0002.npz", "state.json"]
+    assert files == ["batch-00000020.npz", "state.json"]
     checkpoint.remove()
     assert os.listdir(tmp_path) == []
 
@@ -144,5 +147,18 @@ def test_a_model_goes_on_from_its_variables_as_if_it_had_never_stopped():
 
 
 def test_variables_of_another_model_are_refused():
-    with pytest.raises(ValueError, match="are not the"):
+    with pytest.raises(TrainingError, match="1 stored variables are not the"):
         write_variables(compiled(), (np.zeros(3),))
+
+
+def test_metrics_go_on_from_where_they_were():
+    values = np.random.default_rng(0).random((8, 4, 4), dtype=np.float32)
+    observed = np.ones(values.shape, dtype=bool)
+    model = compiled()
+    model.evaluate(values, observed, batch_size=2, verbose=0)
+    metrics = read_metrics(model)
+    expected = model.get_metrics_result()
+    model.reset_metrics()
+    write_metrics(model, metrics)
+    assert model.get_metrics_result() == expected
+    assert len(metrics) == 2

@@ -18,16 +18,16 @@ PACKAGE = Path(echoanom.__file__).parent
 LAYERS = (
     "errors options columns progress storage stamps",
     "simulation",
-    "cells averaging merging daily discovery",
+    "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
     "records statistics normalization",
     "manifest dataset rowstore reader verification inspection",
     "planning conversion",
-    "windowing buffers framing pool recordstream streaming batching",
-    "pipeline",
+    "windowing rowspans buffers framing pool recordstream streaming batching",
+    "devicerows pipeline",
     "texttable thresholds scores labels",
-    "autoencoder serving history artifact folding scoring holdout checkpoints fitting"
-    " training",
+    "autoencoder serving history artifact folding scoring holdout checkpoints"
+    " resuming fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
     "cli __main__",
@@ -41,12 +41,14 @@ ORDER = {
 # imported inside functions.
 HEAVY = ("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars")
 HEAVY_AT_TOP = {
+    "devicerows": {"tensorflow"},
     "pipeline": {"tensorflow"},
     "autoencoder": {"keras"},
     "serving": {"tensorflow", "keras"},
     "artifact": {"tensorflow", "keras"},
     "scoring": {"tensorflow", "keras"},
-    "checkpoints": {"tensorflow", "keras"},
+    "checkpoints": {"keras"},
+    "resuming": {"keras"},
     "fitting": {"tensorflow", "keras"},
 }
 

@@ -26,7 +26,9 @@ from echoanom.errors import (
     StorageError,
     TrainingError,
 )
+from echoanom.holdout import hold_back
 from echoanom.options import DAY_S, ModelOptions, TrainOptions, WindowOptions
+from echoanom.pipeline import batches_per_epoch
 from echoanom.storage import exclusive
 from echoanom.training import train
 
@@ -208,23 +210,46 @@ from echoanom.dataset import open_dataset
 from echoanom.training import train
 
 def kill(what, done, total):
-    if what == "training" and done > 1.5 * total / TRAINING.epochs:
+    if what == "training" and done == {batches}:
         os.kill(os.getpid(), signal.SIGKILL)
 
-train(open_dataset({dataset!r}), {model!r}, WINDOW, NETWORK, TRAINING, progress=kill)
+train(
+    open_dataset({dataset!r}), {model!r}, WINDOW, NETWORK, TRAINING,
+    resume=True, checkpoint_every=2, progress=kill,
+)
 """
 
 
 @SLOW
-def test_a_killed_process_is_resumed_to_the_same_model(undisturbed, dataset, tmp_path):
-    script = KILLED.format(
-        tests=str(Path(__file__).parent), dataset=dataset.path, model=str(tmp_path)
-    )
-    killed = subprocess.run([sys.executable, "-c", script], check=False)
-    assert killed.returncode == -signal.SIGKILL
+@pytest.mark.parametrize(
+    "kills, stored",
+    [([3], 2), ([6], 4), ([7], 6), ([13, 16], 16)],
+    ids=["in an epoch", "at its end", "at the start of the next", "twice in the last"],
+)
+def test_a_process_killed_at_any_batch_is_resumed_to_the_same_model(
+    undisturbed, dataset, tmp_path, kills, stored
+):
+    runs = hold_back(dataset.runs, PERIOD_S, WINDOW.size, TRAINING.validation).training
+    assert batches_per_epoch(dataset, WINDOW, runs) == 6
+    for batches in kills:
+        script = KILLED.format(
+            tests=str(Path(__file__).parent),
+            dataset=dataset.path,
+            model=str(tmp_path),
+            batches=batches,
+        )
+        killed = subprocess.run([sys.executable, "-c", script], check=False)
+        assert killed.returncode == -signal.SIGKILL
     state = json.loads((tmp_path / "checkpoint" / "state.json").read_text())
-    assert len(state["history"]) == 1
+    assert state["position"] == stored
     assert_same_model(run(dataset, str(tmp_path), resume=True), undisturbed)
+
+
+def test_windows_gathered_on_the_device_train_the_same_model(
+    undisturbed, dataset, tmp_path
+):
+    found = run(dataset, str(tmp_path), placement="device")
+    assert_same_model(found, undisturbed)
 
 
 def test_resuming_nothing_starts_and_resuming_what_is_finished_does_nothing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -22,7 +22,7 @@ from echoanom.cli.parameters import (
     json_option,
     options_object,
 )
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.options import ModelOptions, Placement, TrainOptions, WindowOptions
 
 Intervals = list[tuple[int, int]]
 
@@ -170,6 +170,21 @@ def intervals(
 @click.option(
     "--overwrite", is_flag=True, help="Start again in a folder that holds a model."
 )
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    metavar="BATCHES",
+    help="Store the training after so many batches, beside after each epoch; 0: never.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(get_args(Placement)),
+    default="host",
+    show_default=True,
+    help="Gather windows on the host, or on the GPU, which then holds all rows.",
+)
 @json_option
 def train(
     dataset: str,
@@ -183,6 +198,8 @@ def train(
     exclude: str | None,
     resume: bool,
     overwrite: bool,
+    checkpoint_every: int,
+    placement: Placement,
     as_json: bool,
 ) -> None:
     """Train an autoencoder on what is usual in a dataset.
@@ -211,6 +228,8 @@ def train(
             exclude=left_out,
             resume=resume,
             overwrite=overwrite,
+            placement=placement,
+            checkpoint_every=checkpoint_every,
             progress=progress,
         )
     summary = {"model": artifact.path, **artifact.record.as_json()}
