@@ -154,7 +154,7 @@ def read_day(
     wanted = tuple(column.name for column in columns)
     _check_columns(header.columns, wanted, path)
     rows = cells.parse_rows(content, path, header, options)
-    values = _float32_values(rows.values, options, header, content, path)
+    values = rows.values
     if wanted != header.columns:
         position = {name: i for i, name in enumerate(header.columns)}
         values = np.ascontiguousarray(values[:, [position[name] for name in wanted]])
@@ -233,33 +233,6 @@ def _check_columns(found: Sequence[str], wanted: Sequence[str], path: str) -> No
             path=path,
             line=1,
         )
-
-
-def _float32_values(
-    values: NDArray[np.float64],
-    options: TableOptions,
-    header: cells.Header,
-    content: bytes,
-    path: str,
-) -> NDArray[np.float32]:
-    missing = ~np.isfinite(values)
-    for number in options.missing_numbers:
-        missing |= values == number
-    with np.errstate(over="ignore"):
-        result = values.astype(np.float32)
-    if missing.any():
-        result[missing] = np.nan
-    too_large = np.isinf(result)
-    if too_large.any():
-        row, column = (int(i) for i in np.argwhere(too_large)[0])
-        raise TableError(
-            f"must fit in float32, got {values[row, column]:g}; a missing marker can"
-            " be named with the option missing_numbers",
-            path=path,
-            line=cells.line_of_row(content, path, row),
-            column=header.columns[column],
-        )
-    return result
 
 
 def _check_day(

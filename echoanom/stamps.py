@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ _STAMP = re.compile(
     r"(?:[Zz]|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
+_SECONDS = re.compile(r"[-\d]{10}[ Tt]\d\d:\d\d:\d\d[Zz]?", re.ASCII)
 _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
@@ -71,7 +72,34 @@ def parse_stamps(texts: Iterable[str]) -> NDArray[np.int64]:
     ValueError
         If one of them is not a stamp.
     """
-    return np.array([parse_stamp(text) for text in texts], dtype=np.int64)
+    stamps = list(texts)
+    found = _parse_alike(stamps)
+    if found is not None:
+        return found
+    return np.array([parse_stamp(text) for text in stamps], dtype=np.int64)
+
+
+def _parse_alike(stamps: Sequence[str]) -> NDArray[np.int64] | None:
+    """Read stamps to the second of one form and few dates; None if they are not."""
+    if not stamps or set(map(len, stamps)) - {len(stamps[0])}:
+        return None
+    text = "".join(stamps)
+    if not text.isascii() or not _SECONDS.fullmatch(stamps[0]):
+        return None
+    characters = np.frombuffer(text.encode(), np.uint8).reshape(len(stamps), -1)
+    # All but digits of the time must be as in the first.
+    other = [10, 13, 16, *range(19, len(stamps[0]))]
+    digits = characters[:, [11, 12, 14, 15, 17, 18]].astype(np.int64) - ord("0")
+    if (characters[:, other] != characters[0, other]).any() or (digits > 9).any():
+        return None
+    tens, ones = digits[:, ::2], digits[:, 1::2]
+    clock = 10 * tens + ones
+    if (digits < 0).any() or (clock >= (24, 60, 60)).any():
+        return None
+    dates = [stamp[:10] for stamp in stamps]
+    midnights = {date: parse_stamp(date) for date in set(dates)}
+    midnight_us = np.array([midnights[date] for date in dates], dtype=np.int64)
+    return midnight_us + clock @ (3_600_000_000, 60_000_000, 1_000_000)
 
 
 def format_stamp(time_s: int) -> str:

@@ -73,3 +73,33 @@ def test_a_written_stamp_reads_back(time_s: int) -> None:
     start = day_start(day_of(time_s))
     assert start <= time_s < start + 86_400
     assert start % 86_400 == 0
+
+
+@given(
+    moments=st.lists(
+        st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2100, 1, 1)),
+        min_size=1,
+        max_size=5,
+    ),
+    form=st.sampled_from(["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
+    edits=st.lists(
+        st.tuples(
+            st.integers(0, 4), st.integers(0, 20), st.sampled_from("0369-:T tZ/")
+        ),
+        max_size=2,
+    ),
+)
+def test_many_stamps_read_as_each_alone(
+    moments: list[datetime.datetime], form: str, edits: list[tuple[int, int, str]]
+) -> None:
+    texts = [moment.strftime(form) for moment in moments]
+    for number, at, character in edits:
+        text = texts[number % len(texts)]
+        texts[number % len(texts)] = text[:at] + character + text[at + 1 :]
+    try:
+        expected = [parse_stamp(text) for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match="stamp|calendar|day|month"):
+            parse_stamps(texts)
+    else:
+        assert parse_stamps(texts).tolist() == expected
