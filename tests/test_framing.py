@@ -209,6 +209,27 @@ def test_a_helper_changes_no_number(observed):
             assert a.observed.tobytes() == b.observed.tobytes()
 
 
+def test_rows_that_turn_out_not_to_be_needed_are_not_written_over_later_ones():
+    # The shard of rows 205 to 210 starts no window; of its halo, rows are taken in by
+    # the helper and then dropped. The small blocks that come next take their place.
+    archive = make_archive([(600, 1)], columns=800, missing=0)
+
+    def block(begin: int, end: int, halo: bool = False) -> records.Block:
+        return records.Block(time_of(begin), archive.values[begin:end], halo=halo)
+
+    small = [block(row, row + 40) for row in range(0, 600, 40)]
+    with Late() as helper:
+        framer = make_framer(
+            archive, WindowOptions(size=300, stride=200), 1000, helper=helper
+        )
+        chunks = chunks_of(framer, [block(205, 210), block(210, 509, True), *small])
+        assert helper.works == 1
+    found = windows_in(chunks, 300)
+    assert [row for row, _ in found] == [0, 200]
+    for row, values in found:
+        np.testing.assert_array_equal(values, archive.values[row : row + 300])
+
+
 def test_a_turn_waits_for_what_came_before_the_last_turn():
     archive = make_archive([(400, 1)], record_rows=200, columns=400)
     with Late() as helper:
