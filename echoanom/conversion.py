@@ -8,16 +8,11 @@ conversion that was interrupted finds the shards it had finished by their names.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import datetime
-import functools
 import json
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -48,9 +43,6 @@ from echoanom.planning import Rules, ShardTask, hash_table, plan, read_columns
 from echoanom.progress import Progress, no_progress
 from echoanom.stacking import Grid, Stack, find_runs, stack
 from echoanom.statistics import Statistics, merge, summarise
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +117,8 @@ def convert(
         Stop at a table that cannot be taken, or leave it out and list it in the
         manifest.
     workers : int
-        Processes. With more than one, a script must start its work under
-        ``if __name__ == "__main__"``, as `multiprocessing` asks for.
+        Threads that read tables and summarise days. What takes long there lets other
+        threads run.
     progress : callable
         Told how far the work is.
 
@@ -158,14 +150,7 @@ def convert(
         storage.remove_temporaries(storage.join(destination, SHARDS))
         found = [_receipt(destination, task) for task in tasks]
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
-        made = iter(
-            _run(
-                functools.partial(convert_shard, destination=destination),
-                todo,
-                workers,
-                progress,
-            )
-        )
+        made = iter(_make(todo, destination, workers, progress))
         shards = tuple(shard or next(made) for shard in found)
         manifest = Manifest(
             columns=tuple(c for sensor in tasks[0].columns for c in sensor),
@@ -188,7 +173,11 @@ def convert(
     )
 
 
-def convert_shard(task: ShardTask, destination: str) -> Shard:
+def convert_shard(
+    task: ShardTask,
+    destination: str,
+    pool: concurrent.futures.Executor | None = None,
+) -> Shard:
     """Make one shard: its rows, its statistics, and its entry, in this order.
 
     Parameters
@@ -197,6 +186,8 @@ def convert_shard(task: ShardTask, destination: str) -> Shard:
         What to make it from.
     destination : str
         Folder of the dataset, as path or URL.
+    pool : concurrent.futures.Executor, optional
+        Threads to read tables and summarise days with; this one alone if left out.
 
     Returns
     -------
@@ -210,7 +201,8 @@ def convert_shard(task: ShardTask, destination: str) -> Shard:
     StorageError
         If something cannot be read or written.
     """
-    tables, set_aside = _read_tables(task)
+    apply = map if pool is None else pool.map
+    tables, set_aside = _sort_out(task, apply(_table_reader(task), task.sources))
     period = task.rules.table.period_s
     per_day = task.rules.table.rows_per_day
     days = [datetime.date.fromisoformat(source.day) for source in task.sources]
@@ -234,12 +226,13 @@ def convert_shard(task: ShardTask, destination: str) -> Shard:
     listed, size, digest, statistics_hash = Records((), (), (), (), ()), 0, "", ""
     if kept_days:
         path = shard_path(destination, task.name, "tfrecord")
+        summaries = apply(
+            lambda day: _summarise(stacked, begin + day * per_day, per_day), kept_days
+        )
         listed, size, digest = _write_records(
             path, _blocks(stacked, begin, end, task.rules), task.rules.shard
         )
-        summary = merge(
-            [_summarise(stacked, begin + day * per_day, per_day) for day in kept_days]
-        ).as_bytes()
+        summary = merge(list(summaries)).as_bytes()
         statistics_hash = xxhash.xxh3_128_hexdigest(summary)
         storage.write_bytes(shard_path(destination, task.name, "npz"), summary)
     shard = Shard(
@@ -281,13 +274,12 @@ def _plan(
     return plan(root, sensors, columns, refused, sources, rules)
 
 
-def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]:
-    tables: dict[str, list[DayTable]] = {c[0].sensor: [] for c in task.columns}
+def _table_reader(task: ShardTask) -> Callable[[Source], DayTable | DataError]:
+    """Return a function that reads a table, or says why it cannot be taken."""
     columns = {c[0].sensor: c for c in task.columns}
-    set_aside = []
-    for source in task.sources:
+
+    def read(source: Source) -> DayTable | DataError:
         path = storage.join(task.root, source.path)
-        day = datetime.date.fromisoformat(source.day)
         content = storage.read_bytes(path)
         if xxhash.xxh3_128_hexdigest(content) != source.hash:
             raise StorageError(
@@ -296,7 +288,7 @@ def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]
         try:
             table = read_day(
                 path,
-                day,
+                datetime.date.fromisoformat(source.day),
                 task.rules.table,
                 columns=columns[source.sensor],
                 content=content,
@@ -307,11 +299,24 @@ def _read_tables(task: ShardTask) -> tuple[list[list[DayTable]], list[SetAside]]
         except DataError as error:
             if task.rules.on_error == "fail":
                 raise
-            if task.first <= day <= task.last:
-                reason = str(error).replace(task.root.rstrip("/") + "/", "")
-                set_aside.append(SetAside(source.path, reason))
-            continue
-        tables[source.sensor].append(table)
+            return error
+        return table
+
+    return read
+
+
+def _sort_out(
+    task: ShardTask, found: Iterable[DayTable | DataError]
+) -> tuple[list[list[DayTable]], list[SetAside]]:
+    """Sort tables by sensor, and say what is set aside of the shard's own days."""
+    tables: dict[str, list[DayTable]] = {c[0].sensor: [] for c in task.columns}
+    set_aside = []
+    for source, table in zip(task.sources, found, strict=True):
+        if isinstance(table, DayTable):
+            tables[source.sensor].append(table)
+        elif task.first <= datetime.date.fromisoformat(source.day) <= task.last:
+            reason = str(table).replace(task.root.rstrip("/") + "/", "")
+            set_aside.append(SetAside(source.path, reason))
     return list(tables.values()), set_aside
 
 
@@ -367,8 +372,11 @@ def _write_records(
 
 def _summarise(stacked: Stack, first: int, rows: int) -> Statistics:
     part = slice(first, first + rows)
+    values, filled = stacked.values[part], stacked.filled[part]
     present = stacked.present[part]
-    return summarise(stacked.values[part][present], stacked.filled[part][present])
+    if not present.all():
+        values, filled = values[present], filled[present]
+    return summarise(values, filled)
 
 
 def _day(day: int, per_day: int) -> slice:
@@ -417,51 +425,31 @@ def _remove_unlisted(
             storage.remove(storage.join(folder, name))
 
 
-def _run(
-    function: Callable[[_T], _R], tasks: Sequence[_T], workers: int, progress: Progress
-) -> list[_R]:
-    """Map a function over tasks, in this process or in several."""
-    workers = min(workers, len(tasks))
+def _make(
+    tasks: Sequence[ShardTask], destination: str, workers: int, progress: Progress
+) -> list[Shard]:
+    """Make shards, one after the other or several at a time."""
     progress("Writing shards", 0, len(tasks))
-    if workers <= 1:
+    if workers <= 1 or not tasks:
         made = []
         for task in tasks:
-            made.append(function(task))
+            made.append(convert_shard(task, destination))
             progress("Writing shards", len(made), len(tasks))
         return made
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    with concurrent.futures.ProcessPoolExecutor(
-        workers,
-        # A forked child would inherit locks held by the parser's threads.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(threads,),
-    ) as pool:
-        futures = [pool.submit(function, task) for task in tasks]
+    # While one shard is joined and written, the tables of the next are read.
+    fewest = min(len(task.sources) for task in tasks)
+    together = min(len(tasks), max(2, -(-2 * workers // max(fewest, 1))))
+    with (
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+        concurrent.futures.ThreadPoolExecutor(together) as makers,
+    ):
+        futures = [makers.submit(convert_shard, t, destination, pool) for t in tasks]
         try:
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                 future.result()
                 progress("Writing shards", done, len(tasks))
-        except concurrent.futures.process.BrokenProcessPool:
-            raise StorageError(
-                "a worker process ended unexpectedly, probably for lack of memory; the"
-                " finished shards are kept: run again with fewer workers"
-            ) from None
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            makers.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [future.result() for future in futures]
-
-
-def _start_worker(threads: int) -> None:
-    os.environ["POLARS_MAX_THREADS"] = str(threads)
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        # A killed parent closes nothing that its idle workers would notice.
-        with contextlib.suppress(OSError):
-            assert parent is not None
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -138,14 +138,14 @@ def encode(block: Block, dtype: StorageDtype, position: int) -> tuple[bytes, int
         features.append(_feature(b"offset", _float_list(offset)))
     elif dtype == "float16":
         codes = _halve(block.values)
-    payload = np.ascontiguousarray(codes, dtype=_DTYPES[dtype]).tobytes()
+    numbers = np.ascontiguousarray(codes, dtype=_DTYPES[dtype])
+    payload = numbers.reshape(-1).view(np.uint8).data
     head = b"".join(features)
     prefix = _aligned_prefix(head, len(payload), position + HEADER_BYTES)
-    example = prefix + payload
-    header = _LENGTH.pack(len(example))
-    crc = masked_crc(example)
-    record = b"".join((header, _CRC.pack(masked_crc(header)), example, _CRC.pack(crc)))
-    return record, crc
+    length = _LENGTH.pack(len(prefix) + len(payload))
+    crc = masked_crc(prefix, payload)
+    parts = (length, _CRC.pack(masked_crc(length)), prefix, payload, _CRC.pack(crc))
+    return b"".join(parts), crc
 
 
 def decode(
