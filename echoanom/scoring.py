@@ -134,7 +134,7 @@ def score_runs(
     normalization : Normalization
         How columns are scaled.
     options : WindowOptions
-        Size, stride and batches; windows are not shuffled.
+        Size, stride and batches; windows are not shuffled, and none is left out.
     progress : callable
         Told the windows done and all windows.
 
@@ -148,7 +148,9 @@ def score_runs(
     WindowError
         If no window fits into any run.
     """
-    options = dataclasses.replace(options, shuffle=False, drop_remainder=False)
+    options = dataclasses.replace(
+        options, shuffle=False, drop_remainder=False, min_observed=0.0
+    )
     index = WindowIndex(runs, options)
     errors_of = _compile(model)
     times = dataset.times()
