@@ -28,13 +28,9 @@ from echoanom.progress import Progress, no_progress
 from echoanom.reader import IndexedReader
 from echoanom.rowspans import row_spans
 from echoanom.scores import ScoreTable
-from echoanom.serving import require_tensorflow
+from echoanom.serving import CELLS_AT_ONCE, require_tensorflow
 from echoanom.windowing import Interval, WindowIndex, select
 
-# The first level of the network makes 16 channels of a window's cells. With no more
-# cells than these, they stay below 32 MiB, from where on the C library gives memory back
-# to the system after each use; fetching it anew, page by page, takes a third of the time.
-_BATCH_CELLS = 1 << 19
 _MOST_WINDOWS = 1024
 _MEMORY_BYTES = 1 << 28
 
@@ -189,7 +185,7 @@ def default_batch_size(size: int, columns: int) -> int:
     int
         Windows of about half a million cells together, at least 1 and at most 1024.
     """
-    return min(max(_BATCH_CELLS // (size * columns), 1), _MOST_WINDOWS)
+    return min(max(CELLS_AT_ONCE // (size * columns), 1), _MOST_WINDOWS)
 
 
 def covered_rows(runs: RunTable, options: WindowOptions) -> int:

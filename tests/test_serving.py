@@ -47,7 +47,7 @@ def loaded(
     folder = str(tmp_path_factory.mktemp("serving"))
     with pytest.MonkeyPatch.context() as patch:
         # Few windows in a chunk, so that small inputs have several chunks.
-        patch.setattr(serving, "_CHUNK_CELLS", 4 * SIZE * COLUMNS)
+        patch.setattr(serving, "CELLS_AT_ONCE", 4 * SIZE * COLUMNS)
         serving.export(model, normalization, folder)
     return tf.saved_model.load(folder)
 
