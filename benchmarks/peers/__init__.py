@@ -66,6 +66,26 @@ class Reader:
         return [name for name in self.needs if importlib.util.find_spec(name) is None]
 
 
+_NEEDS = {
+    "with_torch": ("torch",),
+    "with_grain": ("grain", "array_record"),
+    "with_mosaicml": ("streaming", "torch"),
+    "with_litdata": ("litdata", "torch"),
+    "with_webdataset": ("webdataset",),
+    "with_xbatcher": ("xbatcher", "torch", "zarr"),
+}
+
+
+def _peer(
+    name: str,
+    module: str,
+    variant: str = "",
+    place: Place = "disk",
+    order: Order = "global",
+) -> Reader:
+    return Reader(name, module, variant, place, order, True, _NEEDS[module])
+
+
 READERS: tuple[Reader, ...] = (
     Reader("echoanom", "with_echoanom", "float32"),
     Reader("echoanom + mask", "with_echoanom", "float32 observed"),
@@ -73,12 +93,20 @@ READERS: tuple[Reader, ...] = (
     Reader("echoanom, int16", "with_echoanom", "int16", tolerance=1e-3),
     Reader("copy loop", "with_numpy", "copy", place="RAM"),
     Reader("NumPy copy + normalise", "with_numpy", "normalise", place="RAM"),
-    Reader("tf.gather", "with_tensorflow", "gather", place="RAM", order="global"),
-    Reader(
-        "keras timeseries_dataset", "with_tensorflow", "keras", place="RAM",
-        order="global",
-    ),
+    Reader("tf.gather", "with_tensorflow", "gather", "RAM", "global"),
+    Reader("keras timeseries", "with_tensorflow", "keras", "RAM", "global"),
     Reader("tf.data window", "with_tensorflow", "window", order="local"),
     Reader("the tutorial's generator", "with_pandas"),
-)  # fmt: skip
+    _peer("torch, memmap", "with_torch", "0"),
+    _peer("torch, memmap, 2 workers", "with_torch", "2"),
+    _peer("grain, array", "with_grain", "RAM", "RAM"),
+    _peer("grain, array_record", "with_grain", "array_record"),
+    _peer("mosaicml-streaming", "with_mosaicml", "0"),
+    _peer("mosaicml-streaming, 2 workers", "with_mosaicml", "2"),
+    _peer("litdata", "with_litdata", "0"),
+    _peer("litdata, 2 workers", "with_litdata", "2"),
+    _peer("webdataset", "with_webdataset", order="local"),
+    _peer("xbatcher, array", "with_xbatcher", "RAM", "RAM"),
+    _peer("xbatcher, zarr", "with_xbatcher", "zarr"),
+)
 """All readers, in the order of the table."""
