@@ -72,3 +72,45 @@ def test_a_reader_that_gives_other_windows_is_not_measured(tmp_path: Path) -> No
         check=True,
     )
     assert "not the wanted ones" in done.stdout
+
+
+@pytest.mark.slow
+def test_scoring_finds_the_same_errors_every_way(tmp_path: Path) -> None:
+    found = run(tmp_path, "scoring.py", "--toy")
+    assert found["benchmark"] == "scoring"
+    assert found["apart"] < 1e-4
+    lines = {line["way"]: line for line in found["results"]}
+    assert lines.keys() == {
+        *("predict_on_batch", "echoanom", "predict", "SavedModel rows"),
+        "request per window",
+    }
+    assert lines["predict_on_batch"]["ratio"] == 1
+    # 100 rows, and the few of them that are sent.
+    assert {way: line["windows"] for way, line in lines.items()} == {
+        way: 3 if way == "request per window" else 37 for way in lines
+    }
+    for way, line in lines.items():
+        assert line["ms_per_window"] > 0 and line["ratio"] > 0, line
+        assert way == "request per window" or line["first_s"] > 0, line
+    sizes = {line["batch_size"]: line for line in found["batch_sizes"]}
+    assert lines["predict_on_batch"]["batch_size"] == min(
+        sizes, key=lambda size: sizes[size]["predict_on_batch"]
+    )
+
+
+@pytest.mark.slow
+def test_training_is_timed_with_the_batch_in_memory_and_with_each_input(
+    tmp_path: Path,
+) -> None:
+    found = run(tmp_path, "training.py", "--toy")
+    assert found["benchmark"] == "training"
+    memory, own, tutorial = found["results"]
+    assert [line["input"] for line in found["results"]] == [
+        *("batch in memory", "echoanom", "the tutorial's generator"),
+    ]
+    assert "stall" not in memory
+    for line in (own, tutorial):
+        assert line["stall"] < 1 and len(line["stalls"]) == 1
+    for line in found["results"]:
+        assert line["s_per_step"] > 0 and line["cpu_s_per_step"] > 0
+    assert found["input_alone"]["cpu_s_per_batch"] > 0
