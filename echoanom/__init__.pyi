@@ -1,5 +1,7 @@
 from .artifact import Artifact as Artifact
 from .artifact import load_artifact as load_artifact
+from .batching import WindowBatches as WindowBatches
+from .checkpoints import Checkpoint as Checkpoint
 from .columns import Column as Column
 from .conversion import ConversionReport as ConversionReport
 from .conversion import convert as convert
@@ -20,14 +22,18 @@ from .normalization import Normalization as Normalization
 from .options import EventOptions as EventOptions
 from .options import ModelOptions as ModelOptions
 from .options import ShardOptions as ShardOptions
+from .options import Share as Share
 from .options import StackOptions as StackOptions
 from .options import TableOptions as TableOptions
 from .options import TrainOptions as TrainOptions
 from .options import WindowOptions as WindowOptions
+from .pipeline import stream_windows as stream_windows
 from .pipeline import windows as windows
+from .pydataset import WindowDataset as WindowDataset
 from .reader import IndexedReader as IndexedReader
 from .report import ReportOptions as ReportOptions
 from .report import write_report as write_report
+from .resuming import Resume as Resume
 from .scores import ScoreTable as ScoreTable
 from .scores import read_scores as read_scores
 from .scores import write_scores as write_scores

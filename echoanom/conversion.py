@@ -215,6 +215,8 @@ def convert_shard(
     )
     stacked = stack(tables, task.columns, grid, task.rules.stack)
     del tables
+    # Memory for marks of filled cells is only promised until one is written.
+    filled = any(day.filled_cells for day in stacked.coverage.days.values())
     begin = (task.first - first).days * per_day
     end = begin + task.days * per_day
     own = slice(begin, end)
@@ -227,10 +229,13 @@ def convert_shard(
     if kept_days:
         path = shard_path(destination, task.name, "tfrecord")
         summaries = apply(
-            lambda day: _summarise(stacked, begin + day * per_day, per_day), kept_days
+            lambda day: _summarise(
+                stacked, begin + day * per_day, per_day, filled=filled
+            ),
+            kept_days,
         )
         listed, size, digest = _write_records(
-            path, _blocks(stacked, begin, end, task.rules), task.rules.shard
+            path, _blocks(stacked, begin, end, task.rules, filled), task.rules.shard
         )
         summary = merge(list(summaries)).as_bytes()
         statistics_hash = xxhash.xxh3_128_hexdigest(summary)
@@ -321,7 +326,7 @@ def _sort_out(
 
 
 def _blocks(
-    stacked: Stack, begin: int, end: int, rules: Rules
+    stacked: Stack, begin: int, end: int, rules: Rules, filled: bool
 ) -> Iterator[records.Block]:
     """Cut a shard's rows into blocks that cross neither a gap nor a day."""
     row_bytes = max(stacked.values.shape[1], 1) * stacked.values.itemsize
@@ -337,7 +342,7 @@ def _blocks(
             yield records.Block(
                 start_s=stacked.grid.start_s + first * stacked.grid.period_s,
                 values=stacked.values[part],
-                filled=stacked.filled[part],
+                filled=stacked.filled[part] if filled else None,
                 halo=halo,
             )
             first = last
@@ -358,7 +363,7 @@ def _write_records(
     digest = xxhash.xxh3_128()
     with storage.publish(path) as file:
         for block in blocks:
-            record, crc = records.encode(block, options.dtype, position)
+            record, crc = records.encode(block, options.dtype, position, options.codec)
             file.write(record)
             digest.update(record)
             length = len(record) - records.HEADER_BYTES - records.TRAILER_BYTES
@@ -370,13 +375,14 @@ def _write_records(
     return listed, position, digest.hexdigest()
 
 
-def _summarise(stacked: Stack, first: int, rows: int) -> Statistics:
+def _summarise(stacked: Stack, first: int, rows: int, filled: bool) -> Statistics:
     part = slice(first, first + rows)
-    values, filled = stacked.values[part], stacked.filled[part]
+    values, marks = stacked.values[part], stacked.filled[part]
     present = stacked.present[part]
     if not present.all():
-        values, filled = values[present], filled[present]
-    return summarise(values, filled)
+        values = values[present]
+        marks = marks[present] if filled else marks
+    return summarise(values, marks if filled else None)
 
 
 def _day(day: int, per_day: int) -> slice:

@@ -17,6 +17,7 @@ Join = Literal["outer", "inner", "left"]
 Duplicates = Literal["refuse", "first", "last", "mean"]
 OnError = Literal["fail", "skip"]
 StorageDtype = Literal["float32", "float16", "int16"]
+Codec = Literal["none", "zstd"]
 Output = Literal["sigmoid", "linear"]
 NormalizationKind = Literal["range", "standard", "robust"]
 Placement = Literal["host", "device"]
@@ -241,15 +242,19 @@ class ShardOptions(Options):
         Aimed size of a shard [MiB]. A shard holds whole days, at least one.
     record_kib : float
         Aimed size of a record [KiB]. A record never crosses a day or a gap.
+    codec : {'none', 'zstd'}
+        Compression of each record.
     """
 
     dtype: StorageDtype = "float32"
     halo: int = 0
     shard_mib: float = 128.0
     record_kib: float = 1024.0
+    codec: Codec = "none"
 
     def __post_init__(self) -> None:
         _require_choice("dtype", self.dtype, StorageDtype)
+        _require_choice("codec", self.codec, Codec)
         _require_whole("halo", self.halo, 0)
         _require_number("shard_mib", self.shard_mib, "more than 0", _positive)
         _require_number("record_kib", self.record_kib, "more than 0", _positive)

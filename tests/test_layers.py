@@ -20,11 +20,11 @@ LAYERS = (
     "simulation",
     "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
-    "records statistics normalization",
+    "exampleproto packing records statistics normalization",
     "manifest dataset rowstore reader verification inspection",
     "planning conversion",
     "windowing rowspans buffers framing pool recordstream streaming batching",
-    "devicerows pipeline",
+    "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoring holdout checkpoints"
     " resuming fitting training",
@@ -42,6 +42,7 @@ ORDER = {
 HEAVY = ("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars")
 HEAVY_AT_TOP = {
     "devicerows": {"tensorflow"},
+    "pydataset": {"keras"},
     "pipeline": {"tensorflow"},
     "autoencoder": {"keras"},
     "serving": {"tensorflow", "keras"},

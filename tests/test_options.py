@@ -18,10 +18,12 @@ from echoanom.options import (
     ModelOptions,
     Options,
     ShardOptions,
+    Share,
     StackOptions,
     TableOptions,
     TrainOptions,
     WindowOptions,
+    check_placement,
 )
 
 CLASSES = [
@@ -29,6 +31,7 @@ CLASSES = [
     StackOptions,
     ShardOptions,
     WindowOptions,
+    Share,
     ModelOptions,
     TrainOptions,
     EventOptions,
@@ -59,6 +62,7 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "halo": st.integers(0, 10**9),
         "shard_mib": POSITIVE,
         "record_kib": POSITIVE | WHOLE,
+        "codec": st.sampled_from(["none", "zstd"]),
     },
     WindowOptions: {
         "size": WHOLE,
@@ -67,7 +71,10 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "shuffle": st.booleans(),
         "seed": st.integers(0, 2**63 - 1),
         "drop_remainder": st.booleans(),
+        "min_observed": st.floats(0, 1),
     },
+    # Drawn one without the other: the first worker is right for any number of them.
+    Share: {"worker": st.just(0), "workers": WHOLE},
     ModelOptions: {
         "filters": st.lists(WHOLE, min_size=1).map(tuple),
         "kernel": WHOLE,
@@ -111,6 +118,7 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "halo": [-1, *NOT_WHOLE],
         "shard_mib": [0, -1.0, *NOT_A_NUMBER],
         "record_kib": [0, -1.0, *NOT_A_NUMBER],
+        "codec": ["gzip", "", None],
     },
     WindowOptions: {
         "size": [0, -64, *NOT_WHOLE],
@@ -119,6 +127,11 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "shuffle": [1, "yes", None],
         "seed": [-1, 2**63, *NOT_WHOLE],
         "drop_remainder": [0, "no", None],
+        "min_observed": [-0.1, 1.1, *NOT_A_NUMBER],
+    },
+    Share: {
+        "worker": [-1, 1, *NOT_WHOLE],
+        "workers": [0, -1, *NOT_WHOLE],
     },
     ModelOptions: {
         "filters": [(), (0,), (16, -8), (16, 2.5), ("16",), [16, 8], 16, (True,)],
@@ -238,3 +251,15 @@ def test_every_option_is_documented(found: type[Any]) -> None:
 @pytest.mark.parametrize("period_s, rows", [(60, 1440), (1, 86_400), (86_400, 1)])
 def test_rows_per_day_fill_the_day(period_s: int, rows: int) -> None:
     assert TableOptions(period_s=period_s).rows_per_day == rows
+
+
+def test_a_place_that_there_is_not_is_refused() -> None:
+    check_placement("device")
+    with pytest.raises(OptionError, match="placement must be one of host, device"):
+        check_placement("moon")  # type: ignore[arg-type]
+
+
+def test_a_worker_is_one_of_the_workers() -> None:
+    assert Share(3, 4).worker == 3
+    with pytest.raises(OptionError, match=r"worker must be less than workers \(4\)"):
+        Share(4, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from naive import naive_windows
 from echoanom.dataset import Dataset
 from echoanom.errors import CorruptionError, OptionError, WindowError
 from echoanom.normalization import fit_normalization
-from echoanom.options import WindowOptions
+from echoanom.options import Share, WindowOptions
 from echoanom.pipeline import batches_per_epoch, plain_errors, windows
 from echoanom.reader import IndexedReader
+from echoanom.streaming import FIELDS
 from echoanom.windowing import select
 
 
@@ -101,8 +103,8 @@ def test_a_resumed_stream_goes_on_where_the_other_was(dataset, start):
         np.testing.assert_array_equal(a["values"], b["values"])
 
 
-def test_an_iterator_checkpoint_restores_its_place(dataset, tmp_path):
-    stream = windows(dataset, WindowOptions(size=8, shuffle=True), fields=("start",))
+def test_an_iterator_checkpoint_restores_its_place_in_a_kilobyte(dataset, tmp_path):
+    stream = windows(dataset, WindowOptions(size=8, shuffle=True), epochs=2)
     iterator = iter(stream)
     for _ in range(3):
         next(iterator)
@@ -112,6 +114,102 @@ def test_an_iterator_checkpoint_restores_its_place(dataset, tmp_path):
     checkpoint.read(path)
     found = [next(iterator)["start"].numpy() for _ in range(3)]
     np.testing.assert_array_equal(found, expected)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 1024
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 16])
+@pytest.mark.parametrize("drop_remainder", [False, True])
+def test_workers_share_every_batch(dataset, workers, drop_remainder):
+    options = WindowOptions(
+        size=8, batch_size=16, shuffle=True, drop_remainder=drop_remainder
+    )
+    whole = list(windows(dataset, options).as_numpy_iterator())
+    streams = [
+        windows(dataset, options, share=Share(worker, workers))
+        for worker in range(workers)
+    ]
+    batches = batches_per_epoch(dataset, options)
+    assert {stream.cardinality().numpy() for stream in streams} == {batches}
+    parts = zip(*(stream.as_numpy_iterator() for stream in streams), strict=True)
+    for batch, part in zip(whole, parts, strict=True):
+        for name, array in batch.items():
+            dealt = np.empty_like(array)
+            for worker in range(workers):
+                dealt[worker::workers] = part[worker][name]
+            assert dealt.tobytes() == array.tobytes()
+
+
+def test_more_workers_than_windows_in_a_batch_are_refused(dataset):
+    with pytest.raises(OptionError, match="at most 4 workers can share"):
+        windows(dataset, WindowOptions(size=8, batch_size=4), share=Share(0, 5))
+
+
+def test_windows_observed_too_little_do_not_come(dataset):
+    options = WindowOptions(size=8, min_observed=0.9)
+    everything = collect(windows(dataset, WindowOptions(size=8)))
+    found = collect(windows(dataset, options))
+    kept = everything["observed"].mean(axis=(1, 2)) >= 0.9
+    assert 0 < kept.sum() < len(kept)
+    np.testing.assert_array_equal(found["start"], everything["start"][kept])
+    assert batches_per_epoch(dataset, options) == -(-kept.sum() // 32)
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("memory_bytes", [0, 1 << 30])
+def test_batches_are_the_same_wherever_rows_are_kept(dataset, shuffle, memory_bytes):
+    options = WindowOptions(size=8, shuffle=shuffle)
+    expected = collect(windows(dataset, options))
+    found = collect(windows(dataset, options, memory_bytes=memory_bytes))
+    for name in expected:
+        assert found[name].tobytes() == expected[name].tobytes()
+
+
+@pytest.mark.parametrize("fields", [("values",), ("start", "observed"), FIELDS])
+def test_windows_gathered_on_the_device_are_those_of_the_host(dataset, fields):
+    options = WindowOptions(size=8, batch_size=16, shuffle=True)
+    arguments = {
+        "normalization": fit_normalization(dataset.statistics(), "range"),
+        "epochs": 2,
+        "start": 3,
+        "fields": fields,
+    }
+    expected = list(windows(dataset, options, **arguments).as_numpy_iterator())
+    found = windows(dataset, options, placement="device", **arguments)
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert list(ours) == list(fields)
+        for name in fields:
+            assert ours[name].numpy().tobytes() == theirs[name].tobytes()
+
+
+def test_rows_that_do_not_fit_on_the_device_are_refused(dataset, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    monkeypatch.setattr(tf, "zeros", full)
+    with pytest.raises(OptionError, match="must fit into the memory of /CPU:0"):
+        windows(dataset, placement="device")
+
+
+def test_checksums_are_not_looked_at_if_so_told_and_the_log_says_it(tmp_path, caplog):
+    dataset = small_dataset(tmp_path, days=1)
+    path = Path(dataset.shard_path(0))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # in the checksum of the last record's data
+    path.write_bytes(content)
+    assert len(list(windows(dataset, WindowOptions(size=2), verify=False)))
+    assert "checksums of records are not verified" in caplog.text
+    caplog.clear()
+    with pytest.raises(CorruptionError), plain_errors():
+        list(windows(dataset, WindowOptions(size=2)))
+    assert not caplog.text
+
+
+def test_a_normalization_of_other_columns_is_refused(dataset, tmp_path):
+    other = fit_normalization(dataset.statistics(), "range")
+    other = dataclasses.replace(other, offset=other.offset[:3])
+    with pytest.raises(OptionError, match="must have the 5 columns of .* got 3"):
+        windows(dataset, normalization=other)
 
 
 def test_normalised_windows_have_no_missing_value(dataset):
@@ -141,6 +239,7 @@ def test_windows_of_selected_runs_stay_inside_them(dataset):
         ({"start": 10**6}, "start must be in"),
         ({"fields": ("values", "label")}, "fields must be among"),
         ({"fields": ()}, "fields must be among"),
+        ({"placement": "moon"}, "placement must be one of host, device"),
     ],
 )
 def test_arguments_out_of_range_are_refused(dataset, arguments, message):

@@ -9,13 +9,15 @@ from typing import Any, get_args
 import google_crc32c
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from echoanom import exampleproto
 from echoanom.errors import CorruptionError, DataError, TruncatedError
-from echoanom.options import StorageDtype
+from echoanom.options import Codec, StorageDtype
 from echoanom.records import (
     ALIGNMENT,
     HEADER_BYTES,
@@ -54,8 +56,10 @@ def table(rows: int, columns: int) -> NDArray[np.float32]:
     return values
 
 
-def through(block: Block, dtype: StorageDtype = "float32") -> Block:
-    record, _ = encode(block, dtype, 0)
+def through(
+    block: Block, dtype: StorageDtype = "float32", codec: Codec = "none"
+) -> Block:
+    record, _ = encode(block, dtype, 0, codec)
     return decode(data_of(record), block.values.shape[1], dtype)
 
 
@@ -465,29 +469,33 @@ def test_a_record_in_the_middle_is_checked_alone(small: bytes) -> None:
 
 def example_with(**changes: bytes | None) -> memoryview:
     """Return an Example of 2 × 2 float32 with features replaced or left out."""
-    from echoanom import records
-
     block = Block(START, np.ones((2, 2), np.float32), np.ones((2, 2), np.bool_))
     features = {
-        "start": records._int64_list(block.start_s),
-        "rows": records._int64_list(2),
-        "halo": records._int64_list(0),
-        "filled": records._bytes_list(b"\xf0"),
-        "values": records._bytes_list(block.values.tobytes()),
+        "start": exampleproto._list(block.start_s),
+        "rows": exampleproto._list(2),
+        "halo": exampleproto._list(0),
+        "filled": exampleproto._list(b"\xf0"),
+        "values": exampleproto._list(block.values.tobytes()),
         **changes,
     }
     entries = [
-        records._feature(name.encode(), feature)
+        exampleproto._message(
+            1,
+            exampleproto._message(1, name.encode()) + exampleproto._message(2, feature),
+        )
         for name, feature in features.items()
         if feature is not None
     ]
-    return memoryview(records._message(1, b"".join(entries)))
+    return memoryview(exampleproto._message(1, b"".join(entries)))
+
+
+def compressed(size: int) -> bytes:
+    return zstandard.ZstdCompressor().compress(bytes(size))
 
 
 def malformed_examples() -> dict[str, memoryview]:
-    from echoanom import records
-
-    ints, raw, field = records._int64_list, records._bytes_list, records._message
+    ints = raw = exampleproto._list
+    field = exampleproto._message
     name = field(1, field(1, b"rows"))
     return {
         "nothing": memoryview(b""),
@@ -515,6 +523,15 @@ def malformed_examples() -> dict[str, memoryview]:
         "rows beyond memory": example_with(rows=ints(2**62)),
         "too few filled bits": example_with(filled=raw(b"")),
         "too many filled bits": example_with(filled=raw(b"\xf0\x00")),
+        "compressed values that are none": example_with(zstd=raw(b"noise")),
+        "compressed values that are cut": example_with(zstd=raw(compressed(16)[:-1])),
+        "too few compressed values": example_with(zstd=raw(compressed(12))),
+        "compressed values of no stated size": example_with(
+            zstd=raw(zstandard.ZstdCompressor(write_content_size=False).compress(b""))
+        ),
+        "more compressed values than memory": example_with(
+            rows=ints(2**40), zstd=raw(compressed(16))
+        ),
     }
 
 
@@ -530,11 +547,9 @@ def test_an_example_is_refused_if_it_has(name: str) -> None:
 def test_int16_is_refused_without_a_step_and_an_offset_for_each_column(
     feature: str, count: int | None
 ) -> None:
-    from echoanom import records
-
-    two = records._float_list(np.ones(2, np.float32))
-    wrong = None if count is None else records._float_list(np.ones(count, np.float32))
-    values = records._bytes_list(np.zeros((2, 2), "<i2").tobytes())
+    two = exampleproto._list(np.ones(2, np.float32))
+    wrong = None if count is None else exampleproto._list(np.ones(count, np.float32))
+    values = exampleproto._list(np.zeros((2, 2), "<i2").tobytes())
     features = {"scale": two, "offset": two, "values": values, feature: wrong}
     with pytest.raises(CorruptionError, match="must be an Example of 2 int16 columns"):
         decode(example_with(**features), 2, "int16")
@@ -544,6 +559,35 @@ def test_the_well_formed_example_beside_the_malformed_is_taken() -> None:
     block = decode(example_with(), 2, "float32")
     assert (block.values == 1).all()
     assert block.filled is not None and block.filled.all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(values=tables(st.floats(-60000, 60000, width=32) | st.just(NAN)))
+def test_compression_changes_no_bit(
+    dtype: StorageDtype, values: NDArray[np.float32]
+) -> None:
+    filled = np.isnan(values)
+    plain = through(Block(START, values, filled), dtype)
+    found = through(Block(START, values, filled), dtype, "zstd")
+    assert found.values.tobytes() == plain.values.tobytes()
+    assert found.start_s == plain.start_s
+    if filled.any():
+        np.testing.assert_array_equal(found.filled, plain.filled)
+
+
+def test_what_repeats_itself_is_stored_in_little_space() -> None:
+    block = Block(START, np.tile(table(1, 50), (200, 1)))
+    sizes = [len(encode(block, "float32", 0, codec)[0]) for codec in ("none", "zstd")]
+    assert sizes[1] < 0.05 * sizes[0]
+
+
+def test_a_compressed_record_is_decompressed_as_its_description_says() -> None:
+    values = table(5, 3)
+    record, _ = encode(Block(START, values), "float32", 0, "zstd")
+    content = exampleproto.as_bytes(exampleproto.parse(data_of(record))["zstd"])
+    planes = zstandard.ZstdDecompressor().decompress(bytes(content))
+    numbers = np.frombuffer(planes, np.uint8).reshape(4, -1).T.copy().view("<f4")
+    np.testing.assert_array_equal(numbers.reshape(values.shape), values)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

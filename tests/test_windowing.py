@@ -12,8 +12,8 @@ from naive import naive_select, naive_windows
 
 from echoanom.errors import OptionError, WindowError
 from echoanom.manifest import RunTable
-from echoanom.options import WindowOptions
-from echoanom.windowing import WindowIndex, permute, select
+from echoanom.options import Share, WindowOptions
+from echoanom.windowing import WindowIndex, locate, permute, select
 
 PERIOD = 4
 
@@ -152,3 +152,125 @@ def test_an_index_without_runs_has_no_window():
     empty = RunTable(*(np.empty(0, np.int64) for _ in dataclasses.fields(RunTable)))
     with pytest.raises(WindowError, match="0 runs"):
         WindowIndex(empty, WindowOptions())
+
+
+@given(
+    runs=run_tables,
+    size=st.integers(1, 5),
+    stride=st.integers(1, 6),
+    batch_size=st.integers(16, 40),
+    workers=st.integers(1, 16),
+    shuffle=st.booleans(),
+    drop=st.booleans(),
+    resume=st.integers(0, 100),
+)
+def test_workers_together_deliver_each_window_once_from_any_point_on(
+    runs, size, stride, batch_size, workers, shuffle, drop, resume
+):
+    options = WindowOptions(
+        size=size,
+        stride=stride,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=5,
+        drop_remainder=drop,
+    )
+    expected = naive_windows(as_pairs(runs), size, stride)
+    if not expected or (drop and len(expected) < batch_size):
+        return
+    index = WindowIndex(runs, options)
+    total = 2 * index.batches
+    start = resume % (total + 1)
+    delivered = [
+        [
+            row
+            for position in range(start, total)
+            for row in index.batch(position, Share(worker, workers)).tolist()
+        ]
+        for worker in range(workers)
+    ]
+    alone = [
+        row
+        for position in range(start, total)
+        for row in index.batch(position).tolist()
+    ]
+    assert sorted(sum(delivered, [])) == sorted(alone)
+    if start == 0 and not drop:
+        assert sorted(alone) == sorted(2 * expected)
+
+
+@given(run_tables, st.lists(st.integers(1, 16), min_size=1, max_size=6), st.data())
+def test_the_order_is_the_same_however_the_number_of_workers_changes(
+    runs, workers_of_each_stretch, data
+):
+    """Position by position, what all workers deliver is the batch of a single one."""
+    index = WindowIndex(runs, WindowOptions(size=1, batch_size=16, shuffle=True))
+    position = 0
+    for workers in workers_of_each_stretch:
+        for _ in range(data.draw(st.integers(1, 3))):
+            whole = index.batch(position)
+            dealt = np.empty_like(whole)
+            for worker in range(workers):
+                dealt[worker::workers] = index.batch(position, Share(worker, workers))
+            assert dealt.tolist() == whole.tolist()
+            position += 1
+
+
+@pytest.mark.parametrize(
+    "rows, batch_size, workers, most",
+    [(5, 8, 5, 4), (5, 8, 9, 4), (50, 8, 9, 8), (2, 8, 2, 1)],
+)
+def test_too_many_workers_are_refused(rows, batch_size, workers, most):
+    index = WindowIndex(
+        make_runs([(rows, 1)]), WindowOptions(size=1, batch_size=batch_size)
+    )
+    with pytest.raises(OptionError, match=f"at most {most} workers can share {rows}"):
+        index.check(Share(0, workers))
+    index.check(Share(0, most))
+
+
+def test_one_worker_can_take_a_single_window():
+    WindowIndex(make_runs([(3, 1)]), WindowOptions(size=3)).check(Share())
+
+
+@given(
+    run_tables,
+    st.integers(1, 6),
+    st.integers(1, 7),
+    st.integers(0, 10),
+    st.integers(0, 2**32),
+)
+def test_windows_observed_too_little_are_left_out(runs, size, stride, tenths, seed):
+    least = tenths / 10
+    cells = np.random.default_rng(seed).integers(0, 11, int(runs.rows.sum()))
+    options = WindowOptions(size=size, stride=stride, min_observed=least)
+    expected = [
+        first
+        for first in naive_windows(as_pairs(runs), size, stride)
+        if 10 * sum(cells[first : first + size].tolist()) >= tenths * 10 * size
+    ]
+    if not expected:
+        with pytest.raises(WindowError):
+            WindowIndex(runs, options, cells / 10)
+        return
+    index = WindowIndex(runs, options, cells / 10)
+    assert index.first_rows(np.arange(len(index))).tolist() == expected
+
+
+def test_no_window_observed_well_enough_is_refused_with_what_the_best_has():
+    options = WindowOptions(size=2, min_observed=0.8)
+    with pytest.raises(WindowError, match="at least 0.8 of its cells.* has 0.75;"):
+        WindowIndex(make_runs([(3, 1)]), options, np.array([0.5, 0.5, 1.0]))
+
+
+def test_a_least_share_needs_to_know_the_shares():
+    with pytest.raises(OptionError, match="min_observed needs to know"):
+        WindowIndex(make_runs([(3, 1)]), WindowOptions(size=2, min_observed=0.8))
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_positions_are_located_in_the_part_they_lie_in(lengths):
+    expected = [(p, i) for p, length in enumerate(lengths) for i in range(length)]
+    positions = np.arange(sum(lengths))
+    part, within = locate(np.cumsum(lengths), positions)
+    assert list(zip(part.tolist(), within.tolist(), strict=True)) == expected

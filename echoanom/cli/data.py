@@ -56,6 +56,7 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
     ShardOptions,
     "sharding",
     dtype=Flag("--dtype", "Stored type."),
+    codec=Flag("--codec", "Compression of each record."),
     halo=Flag(
         "--halo",
         "Rows of the next shard repeated at the end of each, so that a shard alone"
