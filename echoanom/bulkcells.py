@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 21
 _MARK = b"8e37"
 # Looked through in one go, for the same reason; a multiple of 4.
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 17
 _SEPARATOR = "\x1f"  # splits no cell: polars refuses a row that has more than one
 
 
@@ -199,7 +199,7 @@ def _has_short_cells(cells: bytes) -> bool:
     for first in range(0, len(characters), _CHUNK_BYTES - 4):
         # Eleven characters in a row fill two words of four that follow one another.
         words = (characters[first : first + _CHUNK_BYTES] == ord(",")).view(np.uint32)
-        if not (words[1:] | words[:-1]).all():
+        if not (words[1:] | words[:-1]).min(initial=1):
             return False
     return True
 
@@ -219,31 +219,54 @@ def _parse_piece(
     # that is not itself half-way is further from there than float64 can be off: the
     # least distance is 1 / (5**9 * 2**24) of a power of two, the error 1 / 2**53.
     if single:
-        numbers = _read_column(cells, pl.Float32, words)
-        if numbers is None:
-            return False
-        table = _without_marks(numbers, part.shape)
+        table = _read_rows(cells, pl.Float32, words, part.shape)
         if table is None:
             return False
-        if not any((table == np.float32(n)).any() for n in options.missing_numbers):
-            part[...] = table
-            if np.isinf(part).any():
-                part[np.isinf(part)] = np.nan
+        if _copy_known(table, part, options.missing_numbers):
             return True
-        # Which of these are the missing number only float64 can tell.
-    numbers = _read_column(cells, pl.Float64, words)
-    if numbers is None:
+        # Which of these are a missing number only float64 can tell.
+    table = _read_rows(cells, pl.Float64, words, part.shape)
+    if table is None or not (table[:, 0] == float(_MARK)).all():
         return False
-    table = _without_marks(numbers, part.shape)
-    if table is None:
+    if np.count_nonzero(table == float(_MARK)) != len(table):
         return False
-    part[...] = round_numbers(table, options.missing_numbers)
+    part[...] = round_numbers(table[:, 1:], options.missing_numbers)
     return not np.isinf(part).any()
 
 
-def _read_column(
-    cells: bytes, dtype: type[pl.DataType], words: Sequence[str]
+def _copy_known(
+    table: NDArray[np.float32], part: NDArray[np.float32], missing: Sequence[float]
+) -> bool:
+    """Copy cells that are finite numbers, not missing ones, with a mark before each row.
+
+    Where one may be something else the copy is left and the answer is no.
+    """
+    mark = np.float32(_MARK)
+    if not (table[:, 0] == mark).all():
+        return False
+    lowest = -mark
+    others = [number for number in missing if number >= 0]
+    if len(others) < len(missing):
+        lowest = max(np.float32(number) for number in missing if number < 0)
+    step = max(1, _CHUNK_BYTES // max(table[0].nbytes, 1))
+    for first in range(0, len(table), step):
+        cells = table[first : first + step]
+        # The marks are the largest number of all, infinity included.
+        if np.count_nonzero(cells >= mark) != len(cells) or (cells <= lowest).any():
+            return False
+        if any((cells == np.float32(number)).any() for number in others):
+            return False
+        part[first : first + step] = cells[:, 1:]
+    return True
+
+
+def _read_rows(
+    cells: bytes,
+    dtype: type[pl.DataType],
+    words: Sequence[str],
+    shape: tuple[int, ...],
 ) -> NDArray[Any] | None:
+    """Read rows and their marks; None if there are more or fewer cells."""
     import polars as pl
 
     try:
@@ -258,20 +281,11 @@ def _read_column(
         )
     except pl.exceptions.PolarsError:
         return None
-    return frame["cells"].fill_null(np.nan).to_numpy()
-
-
-def _without_marks(
-    numbers: NDArray[Any], shape: tuple[int, ...]
-) -> NDArray[Any] | None:
     rows, columns = shape
-    if numbers.size != rows * (columns + 1):
+    if frame.height != rows * (columns + 1):
         return None
-    mark = numbers.dtype.type(float(_MARK))
-    table = numbers.reshape(rows, columns + 1)
-    if np.count_nonzero(numbers == mark) != rows or not (table[:, 0] == mark).all():
-        return None
-    return table[:, 1:]
+    numbers = frame["cells"].fill_null(np.nan).to_numpy()
+    return numbers.reshape(rows, columns + 1)
 
 
 def _may_be_number(word: str) -> bool:

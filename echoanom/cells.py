@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Iterator
 
@@ -141,6 +142,23 @@ def parse_header(content: bytes, path: str, options: TableOptions) -> Header:
         If there is no header, no time stamp, no other column, or a column without
         a name or with the name of another.
     """
+    first_line = content[: content.find(b"\n") + 1]
+    header = _plain_header(first_line, options)
+    return header or _parse_header(content, path, options)
+
+
+@functools.lru_cache(maxsize=64)
+def _plain_header(line: bytes, options: TableOptions) -> Header | None:
+    # A sensor's days have the same header, and it may have thousands of columns.
+    if b'"' in line or not line.strip():
+        return None
+    try:
+        return _parse_header(line, "", options)
+    except TableError:
+        return None
+
+
+def _parse_header(content: bytes, path: str, options: TableOptions) -> Header:
     line, cells = next(_records(content, path))
     names = [cell.strip() for cell in cells]
     time_index = _find_time(names, path, line, options)

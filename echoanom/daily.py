@@ -152,7 +152,8 @@ def read_day(
     if columns is None:
         columns = [column_from_name(name, "") for name in header.columns]
     wanted = tuple(column.name for column in columns)
-    _check_columns(header.columns, wanted, path)
+    if header.columns != wanted:
+        _check_columns(header.columns, wanted, path)
     rows = cells.parse_rows(content, path, header, options)
     values = rows.values
     if wanted != header.columns:

@@ -28,6 +28,7 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 CONTENT_VERSION = 1
 
 _MOST_DAYS = 366
+_HASHED_BYTES = 1 << 18
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int16": 2}
 
 
@@ -276,14 +277,32 @@ def hash_table(root: str, sensor: str, day: datetime.date, path: str) -> Source:
     StorageError
         If it cannot be read.
     """
-    content = storage.read_bytes(path)
+    size, digest = _hash(path)
     return Source(
         sensor=sensor,
         day=day.isoformat(),
         path=_relative(path, root),
-        bytes=len(content),
-        hash=xxhash.xxh3_128_hexdigest(content),
+        bytes=size,
+        hash=digest,
     )
+
+
+def _hash(path: str) -> tuple[int, str]:
+    if not storage.is_local(path):
+        content = storage.read_bytes(path)
+        return len(content), xxhash.xxh3_128_hexdigest(content)
+    # In pieces that stay in the processor's cache, into memory that is there.
+    buffer = memoryview(bytearray(_HASHED_BYTES))
+    digest = xxhash.xxh3_128()
+    size = 0
+    with (
+        storage.storage_errors(path, "read"),
+        open(storage.filesystem(path)[1], "rb", buffering=0) as file,
+    ):
+        while length := file.readinto(buffer):
+            digest.update(buffer[:length])
+            size += length
+    return size, digest.hexdigest()
 
 
 def _context_days(rules: Rules) -> tuple[int, int]:
