@@ -97,6 +97,13 @@ def test_scores_equal_the_oracle(dataset, artifact, stride, batch_size):
     )
 
 
+def test_scoring_again_gives_the_same_bytes(dataset, artifact):
+    tables = [score(dataset, artifact, batch_size=7) for _ in range(2)]
+    for name in ("times", "score", "window_score", "windows", "shares"):
+        first, second = (getattr(table, name).tobytes() for table in tables)
+        assert first == second, name
+
+
 def test_rows_of_runs_shorter_than_a_window_are_absent(dataset, artifact):
     table = score(dataset, artifact)
     runs = dataset.runs
