@@ -18,7 +18,12 @@ from echoanom import storage, streaming
 from echoanom.batching import WindowBatches, window_index
 from echoanom.dataset import Dataset
 from echoanom.devicerows import DeviceRows, DeviceWindows
-from echoanom.errors import EchoanomError, OptionError
+from echoanom.errors import (
+    DatasetError,
+    EchoanomError,
+    OptionError,
+    TruncatedError,
+)
 from echoanom.manifest import Manifest, RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import Placement, Share, WindowOptions, check_placement
@@ -354,8 +359,8 @@ def stream_windows(
     epoch : int
         Epoch of the first iterator; the next has the next.
     batches : int, optional
-        How many batches the stream gives, if that is known, as the cardinality.
-        TensorFlow refuses a stream that gives another number.
+        How many batches the stream gives, if that is known, as the cardinality. A
+        stream that gives another number is refused.
     name : str
         The stream's name, for messages.
 
@@ -363,7 +368,9 @@ def stream_windows(
     -------
     tf.data.Dataset
         Elements as those of `windows`. A `plain_errors` around its iteration raises
-        what `streaming.stream_windows` says.
+        what `streaming.stream_windows` says, and a DatasetError if there are more
+        batches than was said, or a TruncatedError if fewer. To let go of an iterator
+        waits for the read that is under way.
 
     Raises
     ------
@@ -391,7 +398,7 @@ def stream_windows(
             with storage.storage_errors(name, "open"):
                 file = open_stream()
             with contextlib.closing(file):
-                yield from read(file, epoch=next(epochs))
+                yield from _exactly(read(file, epoch=next(epochs)), batches, name)
         except EchoanomError as error:
             _failures.append(error)
             raise
@@ -404,6 +411,22 @@ def stream_windows(
     if batches is not None:
         elements = elements.apply(tf.data.experimental.assert_cardinality(batches))
     return elements.prefetch(_PREFETCH)
+
+
+def _exactly(
+    elements: Iterator[dict[str, NDArray[Any]]], batches: int | None, name: str
+) -> Iterator[dict[str, NDArray[Any]]]:
+    count = 0
+    for element in elements:
+        if count == batches:
+            raise DatasetError(f"{name}: must give {batches} batches, but gives more")
+        yield element
+        count += 1
+    if batches is not None and count < batches:
+        raise TruncatedError(
+            f"{name}: must give {batches} batches, but ends after {count}; stream every"
+            " shard"
+        )
 
 
 def _specs(batch: int | None, size: int, columns: int) -> dict[str, tf.TensorSpec]:
