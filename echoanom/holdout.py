@@ -114,6 +114,8 @@ def training_statistics(dataset: Dataset, training: RunTable) -> Statistics:
     ------
     CorruptionError
         If stored bytes are not what the manifest says.
+    TrainingError
+        If nothing was observed in any of these rows.
     """
     all_days, all_counts = np.unique(dataset.times() // DAY_S, return_counts=True)
     rows = _rows(training)
@@ -129,7 +131,14 @@ def training_statistics(dataset: Dataset, training: RunTable) -> Statistics:
         values, observed = reader.rows(int(used[0]), int(used[-1] - used[0]) + 1)
         values, observed = values[used - used[0]], observed[used - used[0]]
         parts.append(summarise(values, ~observed & ~np.isnan(values)))
-    return merge(parts)
+    statistics = merge(parts)
+    if not statistics.count.any():
+        raise TrainingError(
+            f"the {len(rows)} rows to train on must have observed values, but all cells"
+            f" of their {len(dataset.columns)} columns are missing or filled; take"
+            " other days"
+        )
+    return statistics
 
 
 def _times(runs: RunTable, period_s: int) -> NDArray[np.int64]:

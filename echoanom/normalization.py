@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom.errors import OptionError
+from echoanom.errors import DatasetError, OptionError
 from echoanom.options import NormalizationKind
 from echoanom.statistics import Statistics
 
 _ROBUST_TAIL = 0.005
+_WIDEST = 1e38  # differences of such numbers are still far from float32's end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +178,8 @@ def fit_normalization(
     ------
     OptionError
         If the kind is unknown.
+    DatasetError
+        If a column spreads further than float32 goes.
     """
     if kind == "range":
         start, end = statistics.minimum, statistics.maximum
@@ -195,6 +198,15 @@ def fit_normalization(
         end = np.where(directions, first + span, end)
     offset = np.nan_to_num(start).astype(np.float32)
     width = np.nan_to_num(end - start)
+    if (width > _WIDEST).any():
+        column = int(np.argmax(width))
+        raise DatasetError(
+            f"normalization {kind} can scale a column whose spread is at most"
+            f" {_WIDEST:g}, but column {column} (counted from 0) goes from"
+            f" {statistics.minimum[column]:g} to {statistics.maximum[column]:g}; look"
+            " for absurd values with `echoanom inspect`, and name missing numbers with"
+            " `echoanom convert --missing`"
+        )
     # A column is constant when its spread is lost in float32's own rounding.
     rounding = np.spacing(np.abs(offset)).astype(np.float64)
     scale = np.where(width > rounding, width, 1.0).astype(np.float32)

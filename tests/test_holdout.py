@@ -7,15 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import PERIOD_S, ROWS_PER_DAY, small_dataset
+from datasets import (
+    PERIOD_S,
+    ROWS_PER_DAY,
+    sensor_days,
+    small_dataset,
+    write_tables,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echoanom.dataset import Dataset
+from echoanom.conversion import convert
+from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import TrainingError
 from echoanom.holdout import hold_back, training_statistics
 from echoanom.manifest import RunTable
-from echoanom.options import DAY_S
+from echoanom.options import DAY_S, TableOptions
 from echoanom.reader import IndexedReader
 from echoanom.statistics import summarise
 from echoanom.windowing import select
@@ -150,3 +157,15 @@ def test_a_day_used_in_part_only_is_enough(dataset, tmp_path: Path):
     start = int(dataset.runs.start_s[0])
     runs = select(dataset.runs, PERIOD_S, [(start, start + DAY_S // 2)])
     assert_same_statistics(dataset, runs)
+
+
+def test_days_on_which_nothing_was_observed_cannot_be_learned_from(tmp_path: Path):
+    tables = sensor_days(2, ("a", "b"))
+    for table_ in tables.values():
+        table_[:] = np.nan
+    source = write_tables(tmp_path / "source", {"silent": tables})
+    destination = str(tmp_path / "dataset")
+    convert(source, destination, table=TableOptions(period_s=PERIOD_S))
+    silent = open_dataset(destination)
+    with pytest.raises(TrainingError, match="must have observed values, but all cells"):
+        training_statistics(silent, silent.runs)

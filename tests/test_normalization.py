@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from echoanom.errors import OptionError
+from echoanom.errors import DatasetError, OptionError
 from echoanom.normalization import Normalization, fit_normalization
 from echoanom.statistics import merge, summarise
 
@@ -43,6 +43,14 @@ def test_robust_maps_the_middle_99_percent_whatever_the_extremes_are():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(OptionError, match="must be one of range, standard, robust"):
         fit_normalization(STATISTICS, "minmax")
+
+
+@pytest.mark.parametrize("kind", ["range", "standard", "robust"])
+def test_a_column_that_spreads_too_far_is_refused_by_its_number(kind):
+    rows = np.zeros((50, 2), np.float32)
+    rows[::2, 1], rows[1::2, 1] = -3e38, 3e38
+    with pytest.raises(DatasetError, match=r"column 1 .* from -3e\+38 to 3e\+38"):
+        fit_normalization(summarise(rows), kind)
 
 
 @pytest.mark.parametrize("kind", ["range", "standard", "robust"])
