@@ -2,7 +2,8 @@
 
 As the documentation of torch.utils.data has it under "Disable automatic batching": the
 sampler gives the numbers of a whole batch and the dataset reads it at once, straight into
-a tensor; with workers, in their shared memory.
+a tensor. Worker processes pass batches on through shared memory, which costs more than
+they save where reading is copying.
 """
 
 from __future__ import annotations

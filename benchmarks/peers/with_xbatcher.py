@@ -7,6 +7,9 @@ is a generator a run, one behind the other in a `ConcatDataset`.
 - ``RAM``: rows are normalised once; windows are views until the loader stacks them.
 - ``zarr``: rows as stored, in chunks of 64 rows, not compressed; opened without dask, read
   when a window is asked for; the transform normalises it.
+
+PyTorch stacks a batch in one thread: two gain little here, and wait long for each other
+where the machine has other work.
 """
 
 from __future__ import annotations
@@ -88,6 +91,7 @@ def batches(data: Data, case: Case, variant: str) -> Iterator[torch.Tensor]:
         for first, count in zip(data.runs.first_row, data.runs.rows, strict=True)
         if count >= WINDOW
     ]
+    torch.set_num_threads(1)
     loader = DataLoader(ConcatDataset(runs), batch_size=BATCH, shuffle=case.shuffle)
     while True:
         yield from loader
