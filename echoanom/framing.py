@@ -13,13 +13,12 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import functools
-import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.buffers import Recycled
 from echoanom.errors import WindowError
 from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization
@@ -27,29 +26,7 @@ from echoanom.options import WindowOptions
 from echoanom.records import Block
 from echoanom.stamps import format_stamp
 
-_ALIGNMENT = 64
 _CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache
-
-
-def aligned(shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-    """Return an empty array that TensorFlow takes without copying it.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        Its shape.
-    dtype : type
-        Its type.
-
-    Returns
-    -------
-    ndarray
-        Not initialised; starts at a multiple of 64 bytes.
-    """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = np.empty(size + _ALIGNMENT, dtype=np.uint8)
-    begin = -buffer.ctypes.data % _ALIGNMENT
-    return buffer[begin : begin + size].view(dtype).reshape(shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +103,10 @@ class Framer:
         windows = np.maximum((runs.rows - self._size) // self._stride + 1, 0)
         needed = (windows - 1) * self._stride + self._size
         self._needed_end = self._run_start + np.where(windows > 0, needed, 0)
-        self._shape = (chunk_rows, columns)
-        self._with_observed = observed
+        shape = (chunk_rows, columns)
+        self._chunk_rows = chunk_rows
+        self._new_values = Recycled(shape, np.float32)
+        self._new_observed = Recycled(shape, np.bool_) if observed else None
         self._step = max(1, _CACHED_CELLS // max(columns, 1))
         self._helper = helper
         self._pending: list[concurrent.futures.Future[None]] = []
@@ -329,9 +308,9 @@ class Framer:
         carried = slice(self._used - max(0, self._end - self._next), self._used)
         values, observed = self._values, self._observed
         self._used, self._kept = carried.stop - carried.start, 0
-        self._values = aligned(self._shape, np.float32)
+        self._values = self._new_values.take(self._chunk_rows)
         self._values[: self._used] = values[carried]
-        if self._with_observed:
-            self._observed = aligned(self._shape, np.bool_)
+        if self._new_observed is not None:
+            self._observed = self._new_observed.take(self._chunk_rows)
             if observed is not None:
                 self._observed[: self._used] = observed[carried]

@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from echoanom import records
+from echoanom.buffers import aligned
 from echoanom.errors import (
     CorruptionError,
     DatasetError,
@@ -27,7 +28,6 @@ from echoanom.errors import (
     StorageError,
     TruncatedError,
 )
-from echoanom.framing import aligned
 from echoanom.manifest import Manifest, Records
 from echoanom.options import StorageDtype
 from echoanom.stamps import format_stamp

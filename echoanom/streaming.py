@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.buffers import Recycled
 from echoanom.errors import OptionError
-from echoanom.framing import Chunk, Framer, aligned
+from echoanom.framing import Chunk, Framer
 from echoanom.manifest import Manifest, RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
@@ -185,6 +186,12 @@ def _batches(
 ) -> Iterator[dict[str, NDArray[Any]]]:
     size, count = options.size, options.batch_size
     shape = (count, size, columns)
+    kinds: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+        "values": (shape, np.float32),
+        "observed": (shape, np.bool_),
+        "start": (shape[:1], np.int64),
+    }
+    memory: dict[str, Recycled] = {}
     batch: dict[str, NDArray[Any]] = {}
     filled = 0
     for draw in draws:
@@ -193,7 +200,8 @@ def _batches(
             continue
         for number, offset, start_s in draw.windows.tolist():
             if not filled:
-                batch = _new_batch(shape, fields)
+                memory = memory or {field: Recycled(*kinds[field]) for field in fields}
+                batch = {field: memory[field].take(count) for field in fields}
             _put(batch, filled, draw.chunks[number], slice(offset, offset + size))
             if "start" in batch:
                 batch["start"][filled] = start_s
@@ -205,24 +213,11 @@ def _batches(
         yield {field: array[:filled] for field, array in batch.items()}
 
 
-def _put(
-    batch: dict[str, NDArray[Any]], place: int, chunk: Chunk, rows: slice
-) -> None:
+def _put(batch: dict[str, NDArray[Any]], place: int, chunk: Chunk, rows: slice) -> None:
     if "values" in batch:
         batch["values"][place] = chunk.values[rows]
     if chunk.observed is not None:
         batch["observed"][place] = chunk.observed[rows]
-
-
-def _new_batch(
-    shape: tuple[int, int, int], fields: Sequence[str]
-) -> dict[str, NDArray[Any]]:
-    kinds: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
-        "values": (shape, np.float32),
-        "observed": (shape, np.bool_),
-        "start": (shape[:1], np.int64),
-    }
-    return {field: aligned(*kinds[field]) for field in fields}
 
 
 def _as_batch(draw: Draw, shape: tuple[int, int, int]) -> dict[str, NDArray[Any]]:

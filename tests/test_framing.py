@@ -22,7 +22,7 @@ from streams import (
 
 from echoanom import records
 from echoanom.errors import WindowError
-from echoanom.framing import Chunk, Framer, aligned
+from echoanom.framing import Chunk, Framer
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
 
@@ -294,12 +294,3 @@ def test_no_error_where_no_window_needs_the_rows_that_lack():
     framer = make_framer(archive, WindowOptions(size=4, stride=4), 100)
     found = windows_in(chunks_of(framer, blocks_of(archive, [1, 0])), 4)
     assert [row for row, _ in found] == [*range(20, 40, 4), *range(0, 20, 4)]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
-def test_aligned_arrays_start_where_tensorflow_wants_them(dtype):
-    for rows in range(1, 20):
-        array = aligned((rows, 3), dtype)
-        assert array.ctypes.data % 64 == 0
-        assert array.shape == (rows, 3) and array.dtype == dtype
-        assert array.flags.c_contiguous and array.flags.writeable
