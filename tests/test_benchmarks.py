@@ -114,3 +114,40 @@ def test_training_is_timed_with_the_batch_in_memory_and_with_each_input(
     for line in found["results"]:
         assert line["s_per_step"] > 0 and line["cpu_s_per_step"] > 0
     assert found["input_alone"]["cpu_s_per_batch"] > 0
+
+
+@pytest.mark.slow
+def test_fifo_measures_streams_beside_plain_reads_and_copies(tmp_path: Path) -> None:
+    found = run(tmp_path, "fifo.py", "--toy")
+    lines = {line["case"]: line for line in found["results"]}
+    assert len(lines) == 9
+    for line in lines.values():
+        assert line["mb_per_s"] > 0 and line["ratio"] > 0, line
+    limits = [line for line in lines.values() if line["limit"] is None]
+    assert len(limits) == 3 and all(line["ratio"] == 1 for line in limits)
+    # However windows come out of a FIFO, as many come as the index counts.
+    for name in ("… and what was observed", "… through tf.data", "shuffled stride 64"):
+        assert lines[name]["windows"] == lines["sequential stride 64"]["windows"] > 0
+    for name in ("sequential stride 1", "shuffled stride 1", "copy loop, shuffled"):
+        assert lines[name]["windows"] == lines["copy loop"]["windows"] > 0
+
+
+@pytest.mark.slow
+def test_conversion_is_held_against_parsers_of_the_same_cells(tmp_path: Path) -> None:
+    lines = ("polars", "pandas C", "int16", "function", "Example")
+    found = run(tmp_path, "convert.py", "--toy", "--workers", "2", "--lines", *lines)
+    assert found["benchmark"] == "convert" and found["days"] == 2
+    (results,) = found["results"].values()
+    by_name = {line["line"].partition(";")[0]: line for line in results}
+    assert by_name.keys() == {
+        *("polars", "polars, typed", "pandas C", "echoanom convert, int16"),
+        *("echoanom function, float32", "pandas + Example(float_list)"),
+    }
+    # The fastest parser comes last of them, and its ratio is its own.
+    speeds = [line["mb_per_s"] for line in results[:3]]
+    assert speeds == sorted(speeds) and results[2]["ratio"] == 1
+    for line in results:
+        assert line["mb_per_s"] > 0 and line["peak_bytes"] > 1e7, line
+    # Two bytes a cell, and what a few columns cost beside; four; four and more.
+    small, block, row = (line["written"] for line in results[3:])
+    assert small < block < row
