@@ -18,13 +18,15 @@ The bare model has the batch size that is best for it, which short turns find be
 echoanom has its default. Last comes the tutorial's loop over the first ``--requests``
 windows: one JSON request per window to a local HTTP server, a process of its own that
 runs the exported model, answered with JSON as TensorFlow Serving's REST interface would.
-Ratios are to ``predict_on_batch``; above 1 is faster. Memory and the time to the first
+Ratios are to ``predict_on_batch``; above 1 is faster. Those of the processor time hold on a
+busy machine, too, as every way keeps all cores busy. Memory and the time to the first
 result are those of processes of their own. All ways must find the same errors.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import functools
 import http.client
@@ -65,13 +67,17 @@ COLUMNS = {
     "batch_size": "batch",
     "ms_per_window": "ms/window",
     "ratio": "of bare",
+    "cpu_ms_per_window": "CPU ms",
+    "cpu_ratio": "of bare",
     "first_s": "first [s]",
     "added_mb": "added [MB]",
 }
 
 Floats = npt.NDArray[np.float32]
-Measured = tuple[float, Floats]
-"""Time [s], and the errors of the windows."""
+Seconds = npt.NDArray[np.float64]
+"""Time, and processor time of this process [s]."""
+Measured = tuple[Seconds, Floats]
+"""What it took, and the errors of the windows."""
 
 
 class Day:
@@ -180,6 +186,17 @@ class Day:
         return squares.sum(axis=(1, 2)) / np.maximum(seen.sum(axis=(1, 2)), 1)
 
 
+def clock() -> Seconds:
+    """Tell the time.
+
+    Returns
+    -------
+    ndarray of float64, shape (2,)
+        Time, and processor time of this process [s].
+    """
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def with_echoanom(
     day: Day, batch_size: int, windows: int, first: list[float] | None = None
 ) -> Measured:
@@ -198,8 +215,8 @@ def with_echoanom(
 
     Returns
     -------
-    float
-        Time [s].
+    ndarray of float64, shape (2,)
+        Time and processor time [s].
     ndarray of float32, shape (windows,)
         Their errors.
     """
@@ -208,11 +225,11 @@ def with_echoanom(
     runs = RunTable(
         day.runs.first_row, np.array([windows + WINDOW - 1]), day.runs.start_s
     )
-    start = time.perf_counter()
+    start = clock()
 
     def progress(stage: str, done: int, total: int) -> None:
         if done and first is not None and not first:
-            first.append(time.perf_counter() - start)
+            first.append(float((clock() - start)[0]))
 
     rows = score_runs(
         day.dataset,
@@ -222,7 +239,7 @@ def with_echoanom(
         WindowOptions(WINDOW, 1, batch_size),
         progress,
     )
-    taken = time.perf_counter() - start
+    taken = clock() - start
     return taken, rows.window_score[:windows].astype(np.float32)
 
 
@@ -250,20 +267,20 @@ def with_model(
 
     Returns
     -------
-    float
-        Time inside of the calls [s].
+    ndarray of float64, shape (2,)
+        Time and processor time inside of the calls [s].
     ndarray of float32, shape (windows,)
         Their errors.
     """
-    taken, errors = 0.0, []
+    taken, errors = np.zeros(2), []
     for begin in range(0, windows, batch_size):
         batch = day.expand(begin, min(batch_size, windows - begin))
-        start = time.perf_counter()
+        start = clock()
         reproduced = call(batch)
-        taken += time.perf_counter() - start
+        taken += clock() - start
         errors.append(day.errors(begin, batch, reproduced))
         if first is not None and not first:
-            first.append(taken)
+            first.append(float(taken[0]))
     return taken, np.concatenate(errors)
 
 
@@ -281,17 +298,17 @@ def with_saved_model(day: Day, rows_of: Any, windows: int) -> Measured:
 
     Returns
     -------
-    float
-        Time [s].
+    ndarray of float64, shape (2,)
+        Time and processor time [s].
     ndarray of float32, shape (windows,)
         Their errors.
     """
     import tensorflow as tf
 
     raw, _ = IndexedReader(day.dataset).rows(0, windows + WINDOW - 1)
-    start = time.perf_counter()
+    start = clock()
     errors = rows_of(values=tf.constant(raw))["error"].numpy()
-    return time.perf_counter() - start, errors
+    return clock() - start, errors
 
 
 def serve(saved_model: str) -> None:
@@ -385,20 +402,20 @@ def with_requests(
 
     Returns
     -------
-    float
-        Time [s].
+    ndarray of float64, shape (2,)
+        Time and processor time [s].
     ndarray of float32, shape (windows,)
         Their errors.
     """
     raw, _ = IndexedReader(day.dataset).rows(0, windows + WINDOW - 1)
     errors = []
-    start = time.perf_counter()
+    start = clock()
     for i in range(windows):
         body = json.dumps({"instances": raw[np.newaxis, i : i + WINDOW].tolist()})
         connection.request("POST", "/v1/models/autoencoder:predict", body)
         answer = json.loads(connection.getresponse().read())
         errors.append(answer["predictions"][0]["error"])
-    return time.perf_counter() - start, np.array(errors, dtype=np.float32)
+    return clock() - start, np.array(errors, dtype=np.float32)
 
 
 def measure_alone(way: str, day: Day, batch_size: int) -> measuring.Figures:
@@ -427,7 +444,7 @@ def measure_alone(way: str, day: Day, batch_size: int) -> measuring.Figures:
         with_echoanom(day, batch_size, day.windows, first)
     elif way == "SavedModel rows":
         rows_of = tf.saved_model.load(day.saved_model).signatures["rows"]
-        first.append(with_saved_model(day, rows_of, day.windows)[0])
+        first.append(float(with_saved_model(day, rows_of, day.windows)[0][0]))
     else:
         call = day.model.predict_on_batch
         if way == "predict":
@@ -439,13 +456,17 @@ def measure_alone(way: str, day: Day, batch_size: int) -> measuring.Figures:
     return {"first_s": first[0], "added_bytes": measuring.peak_bytes() - before}
 
 
-def try_batch_sizes(day: Day, repeats: int) -> list[measuring.Figures]:
+def try_batch_sizes(
+    day: Day, sizes: Sequence[int], repeats: int
+) -> list[measuring.Figures]:
     """Try batch sizes, in turns.
 
     Parameters
     ----------
     day : Day
         What to score.
+    sizes : sequence of int
+        The batch sizes.
     repeats : int
         Turns.
 
@@ -455,17 +476,20 @@ def try_batch_sizes(day: Day, repeats: int) -> list[measuring.Figures]:
         Median time per window of either way, by batch size [ms].
     """
     windows = min(TRIED_WINDOWS, day.windows)
+    sizes = [size for size in sizes if 2 * size <= windows]
     bare = day.model.predict_on_batch
 
     def own(size: int) -> float:
         # Building the graph comes once a day, and would hide everything here.
         first: list[float] = []
         taken, _ = with_echoanom(day, size, windows, first)
-        return (taken - first[0]) * windows / max(windows - size, 1)
+        return float(taken[0] - first[0]) * windows / (windows - size)
 
     cases = {}
-    for size in sizes_up_to(windows):
-        cases[f"{BARE} {size}"] = lambda n=size: with_model(day, bare, n, windows)[0]
+    for size in sizes:
+        cases[f"{BARE} {size}"] = lambda n=size: float(
+            with_model(day, bare, n, windows)[0][0]
+        )
         cases[f"echoanom {size}"] = lambda n=size: own(n)
     times = measuring.in_turns(cases, repeats)
     return [
@@ -476,24 +500,8 @@ def try_batch_sizes(day: Day, repeats: int) -> list[measuring.Figures]:
                 for way in (BARE, "echoanom")
             },
         }
-        for size in sizes_up_to(windows)
+        for size in sizes
     ]
-
-
-def sizes_up_to(windows: int) -> list[int]:
-    """Say which batch sizes are tried.
-
-    Parameters
-    ----------
-    windows : int
-        Windows to try them on.
-
-    Returns
-    -------
-    list of int
-        Those that make at least two batches of them.
-    """
-    return [size for size in BATCH_SIZES if 2 * size <= windows]
 
 
 def compare(
@@ -526,10 +534,12 @@ def compare(
     rows_of = tf.saved_model.load(day.saved_model).signatures["rows"]
     predict = functools.partial(model.predict, batch_size=bare, verbose=0)
     errors: dict[str, Floats] = {}
+    processor: dict[str, list[float]] = collections.defaultdict(list)
 
     def keep(way: str, measured: Measured) -> float:
-        errors[way] = measured[1]
-        return measured[0]
+        (taken, of_processor), errors[way] = measured
+        processor[way].append(float(of_processor))
+        return float(taken)
 
     with endpoint(day.saved_model) as connection:
         cases = {
@@ -558,6 +568,10 @@ def compare(
         }
         for way in cases
     ]
+    for line in lines[:-1]:  # the server's is not this process's
+        of_way, of_bare = processor[line["way"]][1:], processor[BARE][1:]
+        line["cpu_ms_per_window"] = 1e3 / windows * statistics.median(of_way)
+        line["cpu_ratio"] = measuring.median_ratio(of_bare, of_way)
     apart = max(
         float(np.max(np.abs(found / errors[BARE][: len(found)] - 1)))
         for found in errors.values()
@@ -582,6 +596,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--columns", type=int, default=1600)
     parser.add_argument("--rows", type=int, default=1440, help="of the day")
     parser.add_argument("--requests", type=int, default=16, help="sent to the server")
+    parser.add_argument(
+        "--batch-sizes", type=int, nargs="+", default=list(BATCH_SIZES), help="tried"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--toy", action="store_true", help="small data, once")
     parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
@@ -606,7 +623,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as stack:
         folder = options.keep or stack.enter_context(tempfile.TemporaryDirectory())
         day = Day(folder, options.columns, options.rows)
-        tried = try_batch_sizes(day, options.repeats)
+        tried = try_batch_sizes(day, options.batch_sizes, options.repeats)
         sizes = {
             BARE: min(tried, key=lambda one: one[BARE])["batch_size"],
             "echoanom": default_batch_size(WINDOW, options.columns),
