@@ -87,8 +87,10 @@ def _peer(
 
 
 READERS: tuple[Reader, ...] = (
-    Reader("echoanom", "with_echoanom", "float32"),
-    Reader("echoanom + mask", "with_echoanom", "float32 observed"),
+    Reader("echoanom", "with_echoanom"),
+    Reader("echoanom + mask", "with_echoanom", "observed"),
+    Reader("echoanom for Keras", "with_echoanom", "keras"),
+    Reader("echoanom, zstd", "with_echoanom", "zstd"),
     Reader("echoanom, float16", "with_echoanom", "float16", tolerance=1e-3),
     Reader("echoanom, int16", "with_echoanom", "int16", tolerance=1e-3),
     Reader("copy loop", "with_numpy", "copy", place="RAM"),

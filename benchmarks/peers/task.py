@@ -19,7 +19,13 @@ from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization, fit_normalization
-from echoanom.options import ShardOptions, StackOptions, StorageDtype, WindowOptions
+from echoanom.options import (
+    Codec,
+    ShardOptions,
+    StackOptions,
+    StorageDtype,
+    WindowOptions,
+)
 from echoanom.reader import IndexedReader
 from echoanom.simulation import SimulationOptions, simulate
 from echoanom.windowing import WindowIndex
@@ -141,27 +147,31 @@ class Data:
         """Array file of all rows as stored, NaN where missing: float32, shape (N, C)."""
         return self.folder / "rows.npy"
 
-    def dataset(self, dtype: StorageDtype = "float32") -> Dataset:
+    def dataset(
+        self, dtype: StorageDtype = "float32", codec: Codec = "none"
+    ) -> Dataset:
         """Open the dataset, converted first if it is not there.
 
         Parameters
         ----------
-        dtype : str
+        dtype : {'float32', 'float16', 'int16'}
             How its rows are stored.
+        codec : {'none', 'zstd'}
+            How its records are compressed.
 
         Returns
         -------
         Dataset
             Opened.
         """
-        name = f"dataset-{dtype}"
+        name = f"dataset-{dtype}-{codec}"
         with self.made(name) as path:
             if path:
                 convert(
                     str(self.source),
                     str(path),
                     stacking=StackOptions(sensors=(SENSOR,)),
-                    sharding=ShardOptions(dtype=dtype),
+                    sharding=ShardOptions(dtype=dtype, codec=codec),
                 )
         return open_dataset(str(self.folder / name))
 

@@ -1,14 +1,23 @@
-"""The library itself: `echoanom.windows`, from shards on disk."""
+"""The library itself, from shards on disk.
+
+A variant's words say how rows are stored ("float16", "zstd"; float32 and uncompressed if
+left out) and how they are read: "observed" gives the mask, too; "keras" is the
+`WindowDataset` that Keras trains from on any backend, without tf.data.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 from peers.task import Case, Data
 
+from echoanom.batching import WindowBatches
+from echoanom.dataset import Dataset
 from echoanom.options import StorageDtype
 from echoanom.pipeline import windows
+from echoanom.pydataset import WindowDataset
 
 _EPOCHS = 1_000_000
 
@@ -23,13 +32,13 @@ def prepare(data: Data, case: Case, variant: str) -> None:
     case : Case
         Not needed: every case reads the same shards.
     variant : str
-        First word: how rows are stored.
+        Says how rows are stored.
     """
-    data.dataset(_dtype(variant))
+    _dataset(data, variant)
 
 
 def batches(data: Data, case: Case, variant: str) -> Iterator[Any]:
-    """Read with tf.data.
+    """Read with tf.data, or for Keras.
 
     Parameters
     ----------
@@ -38,24 +47,43 @@ def batches(data: Data, case: Case, variant: str) -> Iterator[Any]:
     case : Case
         Stride and order.
     variant : str
-        How rows are stored, then "observed" for the mask too.
+        Says how rows are stored and read.
 
     Yields
     ------
-    tf.Tensor
+    tf.Tensor or ndarray of float32, shape (B, T, C)
         Batches of windows.
     """
-    masked = "observed" in variant.split()
+    words = variant.split()
+    dataset = _dataset(data, variant)
+    fields = ("values", "observed") if "observed" in words else ("values",)
+    if "keras" in words:
+        read = WindowDataset(
+            WindowBatches(
+                dataset,
+                case.options,
+                normalization=data.normalization,
+                fields=fields,
+            )
+        )
+        for position in itertools.count():
+            yield read[position][0]
     stream = windows(
-        data.dataset(_dtype(variant)),
+        dataset,
         case.options,
         normalization=data.normalization,
         epochs=_EPOCHS,
-        fields=("values", "observed") if masked else ("values",),
+        fields=fields,
     )
     for batch in stream:
         yield batch["values"]
 
 
-def _dtype(variant: str) -> StorageDtype:
-    return cast(StorageDtype, variant.split()[0])
+def _dataset(data: Data, variant: str) -> Dataset:
+    words = variant.split()
+    dtype: StorageDtype = "float32"
+    if "float16" in words:
+        dtype = "float16"
+    elif "int16" in words:
+        dtype = "int16"
+    return data.dataset(dtype, "zstd" if "zstd" in words else "none")
