@@ -8,11 +8,13 @@ conversion that was interrupted finds the shards it had finished by their names.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import xxhash
@@ -43,6 +45,9 @@ from echoanom.planning import Rules, ShardTask, hash_table, plan, read_columns
 from echoanom.progress import Progress, no_progress
 from echoanom.stacking import Grid, Stack, find_runs, stack
 from echoanom.statistics import Statistics, merge, summarise
+
+# A shard is sent to the disk after as much of it was written.
+_FLUSH_BYTES = 1 << 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -361,7 +366,7 @@ def _write_records(
     entries: list[tuple[int, int, int, int, int]] = []
     halo = position = 0
     digest = xxhash.xxh3_128()
-    with storage.publish(path) as file:
+    with storage.publish(path) as file, _flushed_behind(file, path) as flush:
         for block in blocks:
             record, crc = records.encode(block, options.dtype, position, options.codec)
             file.write(record)
@@ -370,9 +375,33 @@ def _write_records(
             entries.append((position, length, len(block.values), block.start_s, crc))
             halo += block.halo
             position += len(record)
+            flush(position)
     offset, lengths, rows, start_s, crcs = zip(*entries, strict=True)
     listed = Records(offset, lengths, rows, start_s, crcs, halo)
     return listed, position, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _flushed_behind(file: IO[bytes], path: str) -> Iterator[Callable[[int], None]]:
+    """Send a local file to the disk while it is written, not only at its end."""
+    pending: list[concurrent.futures.Future[None]] = []
+    flushed = 0
+
+    def flush(position: int) -> None:
+        nonlocal flushed
+        if position - flushed < _FLUSH_BYTES or not storage.is_local(path):
+            return
+        while pending:
+            pending.pop().result()
+        file.flush()
+        pending.append(thread.submit(os.fsync, file.fileno()))
+        flushed = position
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        yield flush
+        # The system tells of an error once, maybe here and not when it is published.
+        while pending:
+            pending.pop().result()
 
 
 def _summarise(stacked: Stack, first: int, rows: int, filled: bool) -> Statistics:

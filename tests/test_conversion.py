@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import os
 import random
 import shutil
 import signal
@@ -25,10 +27,12 @@ from datasets import (
     write_tables,
 )
 
+from echoanom import conversion
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
 from echoanom.errors import ColumnsError, DataError, MetaInfoError, StorageError
 from echoanom.options import ShardOptions, StackOptions, TableOptions
+from echoanom.planning import plan
 from echoanom.reader import IndexedReader, map_shard, read_block
 from echoanom.verification import verify
 
@@ -239,6 +243,73 @@ def test_a_wrong_count_is_refused_and_names_both_counts(tmp_path):
     with pytest.raises(MetaInfoError, match="95 data rows .* got 96"):
         convert(source, str(tmp_path / "out"), table=TABLE)
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_bad_table_is_refused_alike_by_any_number_of_workers(tmp_path, workers):
+    source = small_source(tmp_path / "source", gaps=False)
+    path = Path(source, "ctd", "tabular", f"{FIRST_DAY}.csv")
+    path.write_text(path.read_text().replace(":15:00,", ":15:00,x", 1))
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=f"{FIRST_DAY}.csv, line 3, column .* got 'x"):
+        convert(source, str(out), table=TABLE, sharding=SMALL_SHARDS, workers=workers)
+    assert not (out / "manifest.json").exists()
+    assert not list(out.rglob(".tmp-*"))
+    report = convert(
+        source,
+        str(out),
+        table=TABLE,
+        sharding=SMALL_SHARDS,
+        workers=workers,
+        on_error="skip",
+    )
+    assert [entry.path for entry in report.set_aside] == [
+        f"ctd/tabular/{FIRST_DAY}.csv"
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_table_that_changes_meanwhile_is_refused(tmp_path, monkeypatch, workers):
+    source = small_source(tmp_path / "source", gaps=False)
+    path = Path(source, "adcp", "tabular", f"{FIRST_DAY}.csv")
+
+    def plan_and_change(*arguments):
+        tasks = plan(*arguments)
+        path.write_text(path.read_text().replace("1.", "2.", 1))
+        return tasks
+
+    monkeypatch.setattr(conversion, "plan", plan_and_change)
+    with pytest.raises(StorageError, match=f"{FIRST_DAY}.csv: must not change while"):
+        convert(
+            source,
+            str(tmp_path / "out"),
+            table=TABLE,
+            sharding=SMALL_SHARDS,
+            workers=workers,
+        )
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_an_error_of_the_disk_is_told_also_if_it_comes_before_the_end(
+    tmp_path, monkeypatch
+):
+    source = small_source(tmp_path / "source")
+    flushed = []
+
+    def fsync(handle):
+        flushed.append(handle)
+        if len(flushed) == 1:  # the system tells of it once
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(conversion, "_FLUSH_BYTES", 1024)
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match="cannot write .*Input/output error"):
+        convert(source, str(tmp_path / "out"), table=TABLE, sharding=SMALL_SHARDS)
+    assert not list((tmp_path / "out").rglob("*.tfrecord*"))
+    convert(source, str(tmp_path / "out"), table=TABLE, sharding=SMALL_SHARDS)
+    # Four shards of about 2 KiB, each with statistics, an entry and a flush on the way.
+    assert len(flushed) >= 1 + 4 * 4 + 1
+    assert not verify(open_dataset(str(tmp_path / "out"))).problems
 
 
 def test_a_day_with_other_columns_is_refused_and_says_which(tmp_path):
