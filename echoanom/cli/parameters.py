@@ -258,5 +258,5 @@ workers_option: Decorator[Any] = click.option(
     default=lambda: os.cpu_count() or 1,
     show_default="one a core",
     metavar="N",
-    help="Processes that work at the same time.",
+    help="Threads or processes that work at the same time.",
 )
