@@ -261,7 +261,10 @@ def write_variables(model: keras.Model, arrays: Arrays) -> None:
     TrainingError
         If the model has other variables.
     """
-    _assign(_variables(model), arrays)
+    variables = _variables(model)
+    _check(variables, arrays)
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
 
 
 def read_metrics(model: keras.Model) -> Arrays:
@@ -280,13 +283,13 @@ def read_metrics(model: keras.Model) -> Arrays:
     return _copies(_metric_variables(model))
 
 
-def write_metrics(model: keras.Model, arrays: Arrays) -> None:
-    """Put back what `read_metrics` copied.
+def add_metrics(model: keras.Model, arrays: Arrays) -> None:
+    """Add to metrics what `read_metrics` copied.
 
     Parameters
     ----------
     model : keras.Model
-        With the same metrics.
+        With the same metrics. Keras' metrics keep sums and counts, which add up.
     arrays : tuple of ndarray
         What `read_metrics` returned.
 
@@ -295,7 +298,10 @@ def write_metrics(model: keras.Model, arrays: Arrays) -> None:
     TrainingError
         If the model has other metrics.
     """
-    _assign(_metric_variables(model), arrays)
+    variables = _metric_variables(model)
+    _check(variables, arrays)
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array + keras.ops.convert_to_numpy(variable))
 
 
 def _variables(model: keras.Model) -> list[Any]:
@@ -314,12 +320,10 @@ def _copies(variables: Sequence[Any]) -> Arrays:
     )
 
 
-def _assign(variables: Sequence[Any], arrays: Arrays) -> None:
+def _check(variables: Sequence[Any], arrays: Arrays) -> None:
     if [tuple(v.shape) for v in variables] != [array.shape for array in arrays]:
         raise TrainingError(
             "a training must be continued with the model it was begun with, but the"
             f" {len(arrays)} stored variables are not the {len(variables)} of this one;"
             " build the same model, or start again"
         )
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)

@@ -27,7 +27,7 @@ from echoanom.rowstore import Kept, Observed, Recent, RowStore
 
 logger = logging.getLogger(__name__)
 
-MEMORY_BYTES = 64 << 20
+MEMORY_BYTES = 32 << 20
 
 _OPEN_SHARDS = 128  # each takes a file descriptor
 _CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache

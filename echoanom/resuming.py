@@ -17,9 +17,9 @@ import keras
 from echoanom.checkpoints import (
     Checkpoint,
     TrainingState,
+    add_metrics,
     read_metrics,
     read_variables,
-    write_metrics,
     write_variables,
 )
 from echoanom.errors import OptionError
@@ -93,20 +93,9 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
             If the model is another one.
         """
         if self.state.variables:
+            if not self.model.optimizer.built:
+                self.model.optimizer.build(self.model.trainable_variables)
             write_variables(self.model, self.state.variables)
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Restore the metrics of an epoch that was interrupted.
-
-        Parameters
-        ----------
-        epoch : int
-            Not used.
-        logs : mapping, optional
-            Not used.
-        """
-        if self.state.metrics:
-            write_metrics(self.model, self.state.metrics)
 
     def on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -120,17 +109,21 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
         logs : mapping, optional
             Not used.
         """
-        self.state = dataclasses.replace(self.state, position=self.position + 1)
+        if self.state.metrics and batch == 0:
+            # Some metrics come to exist in the first batch, so what an interrupted
+            # epoch had summed up is added behind it.
+            add_metrics(self.model, self.state.metrics)
+        self.state = dataclasses.replace(
+            self.state, position=self.position + 1, metrics=()
+        )
         if self.position % self._batches == 0:
             self._cut = batch + 1 < self._batches and not self.model.stop_training
             self.model.stop_training |= self._cut
         elif self._every and self.position % self._every == 0:
-            self.state = dataclasses.replace(
-                self.state,
-                variables=read_variables(self.model),
-                metrics=read_metrics(self.model),
+            variables, metrics = read_variables(self.model), read_metrics(self.model)
+            self._checkpoint.save(
+                dataclasses.replace(self.state, variables=variables, metrics=metrics)
             )
-            self._checkpoint.save(self.state)
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Store the model.

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom import storage
+from echoanom.buffers import Recycled
 from echoanom.errors import StorageError
 
 Observed = NDArray[np.bool_] | None
@@ -78,11 +79,13 @@ class Recent:
         limit: int,
     ) -> None:
         self._ends = ends
-        self._columns = columns
         self._observed = observed
         self._fill = fill
         self._limit = limit
         self._bytes = 0
+        shape = (int(np.diff(ends, prepend=0).max(initial=0)), columns)
+        self._values = Recycled(shape, np.float32)
+        self._marks = Recycled(shape, np.bool_)
         self._kept: collections.OrderedDict[
             int, concurrent.futures.Future[tuple[NDArray[np.float32], Observed]]
         ] = collections.OrderedDict()
@@ -127,10 +130,10 @@ class Recent:
                 mine = self._kept[record] = concurrent.futures.Future()
         if found is not None:
             return found.result()
-        shape = (int(self._ends[record]) - self._begin(record), self._columns)
+        length = int(self._ends[record]) - self._begin(record)
         rows = (
-            np.empty(shape, np.float32),
-            np.empty(shape, np.bool_) if self._observed else None,
+            self._values.take(length),
+            self._marks.take(length) if self._observed else None,
         )
         try:
             self._fill(record, *rows)

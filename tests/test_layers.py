@@ -21,9 +21,9 @@ LAYERS = (
     "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest dataset rowstore reader verification inspection",
+    "manifest dataset buffers rowstore reader verification inspection",
     "planning conversion",
-    "windowing rowspans buffers framing pool recordstream streaming batching",
+    "windowing rowspans framing pool recordstream streaming batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoring holdout checkpoints"
