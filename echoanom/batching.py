@@ -42,6 +42,10 @@ class WindowBatches:
         Which of `values`, `observed` and `start` a batch has.
     share : Share, optional
         One worker's part of every batch; the whole batches if left out.
+    keep : bool
+        Whether rows are kept for windows and epochs to come, as random order and
+        further epochs need it. Left out, for one epoch in order, each record is read
+        and normalised again in the next.
     memory_bytes : int
         Rows kept in memory [byte]; more are read from a scratch file, or again.
     verify : bool
@@ -65,6 +69,7 @@ class WindowBatches:
         normalization: Normalization | None = None,
         fields: Sequence[str] = FIELDS,
         share: Share | None = None,
+        keep: bool = True,
         memory_bytes: int = MEMORY_BYTES,
         verify: bool = True,
     ) -> None:
@@ -78,7 +83,7 @@ class WindowBatches:
         self._reader = IndexedReader(
             dataset,
             normalization,
-            random=self.options.shuffle,
+            keep=keep,
             memory_bytes=memory_bytes,
             observed="observed" in fields,
             verify=verify,

@@ -18,6 +18,7 @@ from echoanom.options import NormalizationKind
 from echoanom.statistics import Statistics
 
 _ROBUST_TAIL = 0.005
+_FEW = 32
 _WIDEST = 1e38  # differences of such numbers are still far from float32's end
 
 
@@ -76,7 +77,14 @@ class Normalization:
         """
         np.subtract(values, self.offset, out=out)
         np.divide(out, self.scale, out=out)
-        if not present.all():
+        absent = present.size - int(np.count_nonzero(present))
+        if not absent:
+            return
+        if absent * _FEW < present.size and out.flags.c_contiguous:
+            # Faster than to look at every cell, where only some are missing.
+            cells = np.flatnonzero(~present)
+            out.reshape(-1)[cells] = self.fill[cells % len(self.fill)]
+        else:
             np.copyto(out, self.fill, where=~present)
 
     def invert(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:

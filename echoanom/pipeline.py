@@ -156,6 +156,8 @@ def windows(
         are as stored, NaN is missing.
     epochs : int
         How often to go through the windows. A shuffled epoch has an order of its own.
+        For several epochs rows are normalised once and kept; a dataset of one epoch
+        that is not shuffled reads them again whenever it is iterated over.
     start : int
         Batch to begin with, counted over all epochs, to resume where another left.
     fields : sequence of str
@@ -206,6 +208,7 @@ def windows(
         normalization=normalization,
         fields=fields,
         share=share,
+        keep=epochs > 1 or (options or WindowOptions()).shuffle,
         memory_bytes=memory_bytes,
         verify=verify,
     )

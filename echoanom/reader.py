@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 MEMORY_BYTES = 32 << 20
 
 _OPEN_SHARDS = 128  # each takes a file descriptor
-_CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache
+_CACHED_CELLS = 1 << 15  # what is worked on at a time stays in a core's cache
 
 
 class IndexedReader:
@@ -44,9 +44,10 @@ class IndexedReader:
         What to read.
     normalization : Normalization, optional
         Applied to each record once. Left out, values are as stored, NaN is missing.
-    random : bool
-        Whether windows will be asked for in random order. Then rows are kept: in memory
-        if all fit, else in a scratch file.
+    keep : bool
+        Whether rows will be asked for again later, because the order is random or
+        another epoch follows. Then they are kept: in memory if all fit, else in a
+        scratch file.
     memory_bytes : int
         Rows kept in memory [byte].
     observed : bool
@@ -67,7 +68,7 @@ class IndexedReader:
         dataset: Dataset,
         normalization: Normalization | None = None,
         *,
-        random: bool = False,
+        keep: bool = False,
         memory_bytes: int = MEMORY_BYTES,
         observed: bool = True,
         verify: bool = True,
@@ -94,7 +95,7 @@ class IndexedReader:
         fits = needed <= memory_bytes
         self._store: RowStore = (
             Kept(ends, columns, observed, self._fill, in_memory=fits)
-            if dataset.rows and (fits or random)
+            if dataset.rows and (fits or keep)
             else Recent(ends, columns, observed, self._fill, memory_bytes)
         )
 

@@ -43,7 +43,7 @@ def all_rows(dataset):
 READERS = {
     "in memory": {},
     "in little memory": {"memory_bytes": 1},
-    "in a scratch file": {"memory_bytes": 1, "random": True},
+    "in a scratch file": {"memory_bytes": 1, "keep": True},
 }
 
 
