@@ -9,6 +9,7 @@ records at a time, and each record is filled by one of them.
 
 from __future__ import annotations
 
+import bisect
 import collections
 import concurrent.futures
 import os
@@ -78,7 +79,7 @@ class Recent:
         fill: Fill,
         limit: int,
     ) -> None:
-        self._ends = ends
+        self._ends: list[int] = ends.tolist()  # Python's bisect beats NumPy's here
         self._observed = observed
         self._fill = fill
         self._limit = limit
@@ -105,7 +106,7 @@ class Recent:
         observed : ndarray of bool, shape (rows, C), or None
             Takes which of them were observed.
         """
-        record = int(np.searchsorted(self._ends, first_row, side="right"))
+        record = bisect.bisect_right(self._ends, first_row)
         done = 0
         while done < len(values):
             stored, seen = self._get(record)
@@ -119,7 +120,7 @@ class Recent:
             record += 1
 
     def _begin(self, record: int) -> int:
-        return int(self._ends[record - 1]) if record else 0
+        return self._ends[record - 1] if record else 0
 
     def _get(self, record: int) -> tuple[NDArray[np.float32], Observed]:
         with self._lock:
@@ -130,7 +131,7 @@ class Recent:
                 mine = self._kept[record] = concurrent.futures.Future()
         if found is not None:
             return found.result()
-        length = int(self._ends[record]) - self._begin(record)
+        length = self._ends[record] - self._begin(record)
         rows = (
             self._values.take(length),
             self._marks.take(length) if self._observed else None,
@@ -182,9 +183,9 @@ class Kept:
         fill: Fill,
         in_memory: bool,
     ) -> None:
-        self._ends = ends
+        self._ends: list[int] = ends.tolist()  # Python's bisect beats NumPy's here
         self._fill = fill
-        self._state = np.full(len(ends), _TODO, dtype=np.int8)
+        self._state = bytearray([_TODO]) * len(ends)
         self._left = len(ends)
         self._changed = threading.Condition()
         shape = (int(ends[-1]), columns)
@@ -205,10 +206,10 @@ class Kept:
             Takes which of them were observed.
         """
         if self._left and len(values):
-            first, last = np.searchsorted(
-                self._ends, (first_row, first_row + len(values) - 1), side="right"
-            )
-            self._need(range(int(first), int(last) + 1))
+            first = bisect.bisect_right(self._ends, first_row)
+            last = bisect.bisect_right(self._ends, first_row + len(values) - 1)
+            if self._state.count(_DONE, first, last + 1) < last + 1 - first:
+                self._need(range(first, last + 1))
         self._place.read(first_row, values, observed)
 
     def _need(self, records: Iterable[int]) -> None:
@@ -225,10 +226,10 @@ class Kept:
             todo = [record for record in todo if self._state[record] != _DONE]
 
     def _fill_one(self, record: int) -> None:
-        begin = int(self._ends[record - 1]) if record else 0
+        begin = self._ends[record - 1] if record else 0
         after = _TODO
         try:
-            values, observed = self._place.room(begin, int(self._ends[record]))
+            values, observed = self._place.room(begin, self._ends[record])
             self._fill(record, values, observed)
             self._place.write(begin, values, observed)
             after = _DONE
