@@ -8,7 +8,7 @@ import functools
 import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, BinaryIO, Literal, overload
+from typing import Any, BinaryIO
 
 import numpy as np
 import tensorflow as tf
@@ -89,40 +89,6 @@ def batches_per_epoch(
     return window_index(dataset, options, runs).batches
 
 
-@overload
-def windows(
-    dataset: Dataset,
-    options: WindowOptions | None = None,
-    *,
-    runs: RunTable | None = None,
-    normalization: Normalization | None = None,
-    epochs: int = 1,
-    start: int = 0,
-    fields: Sequence[str] = FIELDS,
-    share: Share | None = None,
-    memory_bytes: int = MEMORY_BYTES,
-    verify: bool = True,
-    placement: Literal["host"] = "host",
-) -> tf.data.Dataset: ...
-
-
-@overload
-def windows(
-    dataset: Dataset,
-    options: WindowOptions | None = None,
-    *,
-    runs: RunTable | None = None,
-    normalization: Normalization | None = None,
-    epochs: int = 1,
-    start: int = 0,
-    fields: Sequence[str] = FIELDS,
-    share: Share | None = None,
-    memory_bytes: int = MEMORY_BYTES,
-    verify: bool = True,
-    placement: Literal["device"],
-) -> DeviceWindows: ...
-
-
 def windows(
     dataset: Dataset,
     options: WindowOptions | None = None,
@@ -136,7 +102,7 @@ def windows(
     memory_bytes: int = MEMORY_BYTES,
     verify: bool = True,
     placement: Placement = "host",
-) -> tf.data.Dataset | DeviceWindows:
+) -> tf.data.Dataset:
     """Stream batches of windows.
 
     Windows cross records, files and shards, and never a gap. The order is a pure
