@@ -354,10 +354,17 @@ def _blocks(
 
     for first, rows in find_runs(stacked.present[begin:end]).tolist():
         yield from cut(begin + first, rows, halo=False)
+    need = end + rules.shard.halo
     if rules.shard.halo and stacked.present[end - 1] and stacked.present[end:].size:
-        following = stacked.present[end : end + rules.shard.halo]
+        # The codes of int16 depend on all rows of a record: only whole ones repeat them.
+        whole = rules.shard.dtype == "int16"
+        following = stacked.present[end : None if whole else end + rules.shard.halo]
         rows = int(np.argmin(np.append(following, False)))
-        yield from cut(end, rows, halo=True)
+        for block in cut(end, rows, halo=True):
+            yield block
+            end += len(block.values)
+            if end >= need:
+                break
 
 
 def _write_records(

@@ -237,7 +237,8 @@ class ShardOptions(Options):
     dtype : {'float32', 'float16', 'int16'}
         Stored type. int16 carries a scale and an offset per record and column.
     halo : int
-        Rows of the successor repeated at the end of each shard [rows].
+        Rows of the successor repeated at the end of each shard [rows]. int16 repeats
+        whole records, so that the same rows have the same codes.
     shard_mib : float
         Aimed size of a shard [MiB]. A shard holds whole days, at least one.
     record_kib : float

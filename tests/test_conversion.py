@@ -485,3 +485,23 @@ def test_days_far_apart_make_shards_of_their_own(tmp_path):
     names = [shard.name for shard in dataset.manifest.shards]
     assert names == sorted(names)
     assert len(names) == 2
+
+
+def test_halo_rows_of_int16_have_the_bits_of_the_shard_they_repeat(tmp_path):
+    """Codes depend on all rows of a record, so a record cut short would differ."""
+    sharding = ShardOptions(dtype="int16", halo=7, shard_mib=0.003, record_kib=0.5)
+    dataset = small_dataset(tmp_path, gaps=False, sharding=sharding)
+    rows, _ = IndexedReader(dataset).rows(0, dataset.rows)
+    times = dataset.times()
+    repeated = 0
+    for number, shard in enumerate(dataset.manifest.shards):
+        listed = shard.records
+        for record in range(listed.own, len(listed.rows)):
+            block = read_block(dataset, number, record, map_shard(dataset, number))
+            assert block.halo
+            first = int(np.searchsorted(times, block.start_s))
+            np.testing.assert_array_equal(
+                block.values, rows[first : first + len(block.values)]
+            )
+            repeated += len(block.values)
+    assert repeated >= 7 * (len(dataset.manifest.shards) - 1) > 0
