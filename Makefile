@@ -7,6 +7,7 @@
 #   make format   put the code into its format
 #   make docs     write docs/cli.md and the pictures of the documentation again
 #   make bench    how long start-up takes
+#   make measure  every other benchmark, and the page of what they measured
 #   make clean    remove what these targets made, the environment included
 
 VENV ?= .venv
@@ -23,7 +24,7 @@ BIN = $(VENV)/bin
 ECHOANOM = $(BIN)/echoanom
 SOURCES = echoanom tests tools benchmarks examples
 
-.PHONY: demo test quick check format docs bench clean python environment-all environment-dev
+.PHONY: demo test quick check format docs bench measure clean python environment-all environment-dev
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -78,6 +79,16 @@ docs: environment-dev demo
 
 bench: environment-dev
 	$(BIN)/python benchmarks/startup.py
+
+# Other libraries are measured beside if PEERS names a Python that has them.
+RESULTS = benchmarks/results
+measure: environment-dev
+	$(or $(PEERS),$(BIN)/python) benchmarks/throughput.py $(if $(PEERS),--peers) \
+		--json $(RESULTS)/throughput.json
+	for name in fifo convert scoring training memory; do \
+		$(BIN)/python benchmarks/$$name.py --json $(RESULTS)/$$name.json || exit 1; done
+	$(BIN)/python tools/performance_page.py $(RESULTS) docs/performance.md \
+		docs/images/throughput.png
 
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -165,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--days", type=int, nargs="+", default=[1, 30, 365])
     parser.add_argument("--columns", type=int, default=160)
+    parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--toy", action="store_true", help="take seconds")
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
@@ -179,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     lines: list[measuring.Figures] = []
     with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
         paths = {d: prepare(folder, d, options.columns) for d in options.days}
-        for reader in READERS:
+        for reader in options.readers:
             line: measuring.Figures = {"reader": reader}
             for days, path in paths.items():
                 found = [

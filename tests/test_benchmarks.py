@@ -151,3 +151,13 @@ def test_conversion_is_held_against_parsers_of_the_same_cells(tmp_path: Path) ->
     # Two bytes a cell, and what a few columns cost beside; four; four and more.
     small, block, row = (line["written"] for line in results[3:])
     assert small < block < row
+
+
+@pytest.mark.slow
+def test_memory_is_measured_for_each_number_of_days(tmp_path: Path) -> None:
+    found = run(tmp_path, "memory.py", "--toy", "--readers", "shuffled, stride 1")
+    assert found["days"] == [1, 2]
+    (line,) = found["results"]
+    assert line["windows_2"] > line["windows_1"] > 0
+    assert 1e8 < line["peak_bytes_1"] < 1e10
+    assert line["growth"] == line["peak_bytes_2"] / line["peak_bytes_1"]
