@@ -217,10 +217,10 @@ class Kept:
         while todo:
             with self._changed:
                 mine = next((r for r in todo if self._state[r] == _TODO), None)
-                if mine is None:
-                    self._changed.wait()
-                else:
+                if mine is not None:
                     self._state[mine] = _BUSY
+                elif any(self._state[record] == _BUSY for record in todo):
+                    self._changed.wait()
             if mine is not None:
                 self._fill_one(mine)
             todo = [record for record in todo if self._state[record] != _DONE]

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -40,12 +41,30 @@ def shell_lines() -> Iterator[tuple[str, str]]:
                     yield page.name, command
 
 
-def test_the_command_line_page_is_what_the_tool_writes() -> None:
-    path = ROOT / "tools" / "cli_reference.py"
-    spec = importlib.util.spec_from_file_location("cli_reference", path)
+def load_tool(name: str) -> Any:
+    path = ROOT / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
+    return tool
+
+
+def test_the_page_of_measured_speed_has_the_figures_that_were_measured() -> None:
+    tool = load_tool("performance_page")
+    results = tool.read(str(ROOT / "benchmarks" / "results"))
+    page = (ROOT / "docs" / "performance.md").read_text()
+    assert page == tool.page(results), "run: make measure"
+    # What the README takes from it.
+    aims = [
+        line for line in page.splitlines() if line.endswith(("reached |", "missed** |"))
+    ]
+    readme = (ROOT / "README.md").read_text()
+    assert len(aims) == 10 and all(line in readme for line in aims)
+
+
+def test_the_command_line_page_is_what_the_tool_writes() -> None:
+    tool = load_tool("cli_reference")
     page = (ROOT / "docs" / "cli.md").read_text()
     assert page == tool.reference(), "run: make docs"
 
