@@ -116,6 +116,10 @@ def intervals(
     size=Flag("--window", "Rows in a window.", metavar="ROWS"),
     batch_size=Flag("--batch-size", "Windows in a batch."),
     seed=Flag("--seed", "Seed of the windows' order and of the first weights."),
+    min_observed=Flag(
+        "--min-observed",
+        "Least share of a window's cells that were observed; others are left out.",
+    ),
 )
 @click.option(
     "--stride",
