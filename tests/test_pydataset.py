@@ -55,6 +55,7 @@ class Seen(keras.Model):
         return {"loss": 0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead, threads", [(0, 1), (4, 2), (100, 3)])
 @pytest.mark.parametrize("start", [0, 30])
 def test_every_epoch_has_the_windows_of_its_own_order(dataset, ahead, threads, start):
