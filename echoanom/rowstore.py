@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 import collections
 import concurrent.futures
+import math
 import os
 import tempfile
 import threading
@@ -82,11 +83,11 @@ class Recent:
         self._ends: list[int] = ends.tolist()  # Python's bisect beats NumPy's here
         self._observed = observed
         self._fill = fill
-        self._limit = limit
-        self._bytes = 0
         shape = (int(np.diff(ends, prepend=0).max(initial=0)), columns)
         self._values = Recycled(shape, np.float32)
         self._marks = Recycled(shape, np.bool_)
+        # Whatever its length, a record takes a block that fits the longest.
+        self._most = limit // max(1, math.prod(shape) * (5 if observed else 4))
         self._kept: collections.OrderedDict[
             int, concurrent.futures.Future[tuple[NDArray[np.float32], Observed]]
         ] = collections.OrderedDict()
@@ -145,16 +146,15 @@ class Recent:
             raise
         mine.set_result(rows)
         with self._lock:
-            self._bytes += _size(*rows)
             self._let_go()
         return rows
 
     def _let_go(self) -> None:
         for record in list(self._kept)[:-1]:
-            if self._bytes <= self._limit:
+            if len(self._kept) <= self._most:
                 return
             if self._kept[record].done():
-                self._bytes -= _size(*self._kept.pop(record).result())
+                del self._kept[record]
 
 
 class Kept:
@@ -318,7 +318,3 @@ class _Scratch:
         if observed is not None:
             parts.append((observed, 4 * self._rows * self._columns + cell))
         return parts
-
-
-def _size(values: NDArray[np.float32], observed: Observed) -> int:
-    return values.nbytes + (0 if observed is None else observed.nbytes)
