@@ -60,7 +60,7 @@ test: environment-dev
 	$(BIN)/python -m pytest
 
 quick: environment-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick
 
 check: environment-dev
 	$(BIN)/ruff format --check $(SOURCES)

@@ -128,6 +128,7 @@ def test_angles_are_as_far_apart_as_on_the_circle():
     assert (apart > 0.5).any()
 
 
+@pytest.mark.slow
 def test_a_network_learns_angles_across_north():
     # Between 355 and 5 degrees: a plain error would pull the output to south.
     rng = np.random.default_rng(0)

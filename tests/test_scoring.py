@@ -134,6 +134,7 @@ def test_the_table_says_what_it_comes_from(dataset, artifact):
     assert table.provenance["window"]["stride"] == 4
 
 
+@pytest.mark.slow
 def test_the_saved_model_gives_the_same_errors(tmp_path):
     # Without filled cells: a served model is told of missing cells alone.
     days = sensor_days(2, ("u", "v", "w"), seed=3)
@@ -188,6 +189,7 @@ def zero_model(artifact: Artifact) -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_constant_and_wholly_missing_columns_make_no_nan(tmp_path):
     days = sensor_days(2, ("steady", "absent", "wave"), gaps=False)
     for table in days.values():
@@ -201,6 +203,7 @@ def test_constant_and_wholly_missing_columns_make_no_nan(tmp_path):
     assert (table.shares[:, absent] == 0).all()
 
 
+@pytest.mark.slow
 def test_rows_without_any_observed_cell_have_no_score(tmp_path):
     days = sensor_days(2, ("one", "two"), gaps=False)
     first = next(iter(days.values()))

@@ -153,6 +153,7 @@ ANY_DAY = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(ANY_DAY, min_size=1, max_size=4), st.floats(0, 1))
 @example([np.array([[1e30], [-1e30], [0.0]], np.float32)], 0.5)
@@ -260,6 +261,7 @@ def test_values_of_all_magnitudes_are_summarised_without_overflow():
     assert np.isfinite([found.mean[0], found.std[0], found.quantile(0.5)[0]]).all()
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_refused_or_harmless():
     statistics = summarise(np.ones((3, 2), np.float32))
     content = statistics.as_bytes()
