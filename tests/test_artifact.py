@@ -82,12 +82,14 @@ def test_the_directory_holds_the_files_of_its_description(saved):
     assert about["versions"]["tensorflow"] == tf.__version__
 
 
+@pytest.mark.slow
 def test_an_artifact_without_calibration_replaces_one_with(saved, copy):
     save_artifact(dataclasses.replace(saved, calibration=None), str(copy))
     assert load_artifact(str(copy)).calibration is None
     assert not (copy / "calibration.json").exists()
 
 
+@pytest.mark.slow
 def test_an_artifact_moves_to_an_object_store_and_back(saved):
     moved = save_artifact(saved, "memory://models/one")
     loaded = load_artifact("memory://models/one")

@@ -99,6 +99,7 @@ def test_nothing_observed_costs_nothing():
     )
 
 
+@pytest.mark.slow
 def test_fitting_on_values_and_masks_lowers_the_loss():
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)

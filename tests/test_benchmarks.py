@@ -48,6 +48,7 @@ def test_throughput_measures_every_reader_on_the_same_windows(tmp_path: Path) ->
     assert len(limits) == 3 and all(0.2 < ratio < 5 for ratio in limits)
 
 
+@pytest.mark.slow
 def test_a_reader_that_gives_other_windows_is_not_measured(tmp_path: Path) -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

@@ -36,6 +36,7 @@ def numbers(draw: st.DrawFn) -> str:
     return f"{middle:.{draw(st.integers(1, 25))}f}"
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # the first example imports polars
 @given(rows=st.lists(st.tuples(numbers(), numbers(), numbers()), min_size=1))
 def test_a_cell_is_its_float64_rounded_to_float32(

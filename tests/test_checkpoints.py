@@ -125,6 +125,7 @@ def compiled() -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 def test_a_model_goes_on_from_its_variables_as_if_it_had_never_stopped():
     keras.utils.set_random_seed(0)
     values = np.random.default_rng(0).random((8, 4, 4), dtype=np.float32)

@@ -142,6 +142,7 @@ def events_lists(draw: st.DrawFn) -> tuple[Event, ...]:
     return tuple(events)
 
 
+@pytest.mark.slow
 @given(events_lists())
 def test_events_are_read_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, events: tuple[Event, ...]

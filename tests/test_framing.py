@@ -72,6 +72,7 @@ def windows_in(chunks: list[Chunk], size: int) -> list[tuple[int, np.ndarray]]:
     ]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     archives(),

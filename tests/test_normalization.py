@@ -118,6 +118,7 @@ COLUMNS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(COLUMNS, st.sampled_from(KINDS))
 @example(np.full((3, 1), -1e9, np.float32), "standard")
@@ -138,6 +139,7 @@ def test_no_column_divides_by_zero_or_leaves_a_cell_missing(rows, kind):
     assert np.isfinite(normalised).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(COLUMNS)
 def test_range_leaves_no_training_value_outside(rows):

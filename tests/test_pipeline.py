@@ -117,6 +117,7 @@ def test_an_iterator_checkpoint_restores_its_place_in_a_kilobyte(dataset, tmp_pa
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2, 5, 16])
 @pytest.mark.parametrize("drop_remainder", [False, True])
 def test_workers_share_every_batch(dataset, workers, drop_remainder):

@@ -170,6 +170,7 @@ def int16_bound(values: NDArray[np.float32]) -> NDArray[np.float64]:
 FULL = st.tuples(st.integers(1, 30), st.integers(1, 4))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     values=tables(st.floats(-(2.0**126), 2.0**126, width=32), FULL)

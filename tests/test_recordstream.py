@@ -59,6 +59,7 @@ def as_file(content: bytes) -> RecordStream:
     return RecordStream(io.BytesIO(content), 2)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(archives(), st.integers(1, 3000), st.integers(1, 400), st.integers(0, 99))
 def test_every_record_comes_whole_however_its_bytes_come(
@@ -179,6 +180,7 @@ def test_filled_cells_are_left_out_if_nobody_asks(archive):
     assert all(r.block.filled is None for r in stream)
 
 
+@pytest.mark.slow
 def test_a_stream_cut_anywhere_is_told_from_a_whole_one_by_offset(archive):
     content, borders = archive.stream(), archive.record_offsets()
     for cut in range(len(content)):

@@ -77,6 +77,7 @@ def naive_scores(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "stride, batch_size",
     [(1, None), (1, 1), (1, 7), (5, 3), (SIZE, 4), (20, 1), (20, 16)],
@@ -97,6 +98,7 @@ def test_scores_equal_the_oracle(dataset, artifact, stride, batch_size):
     )
 
 
+@pytest.mark.slow
 def test_scoring_again_gives_the_same_bytes(dataset, artifact):
     tables = [score(dataset, artifact, batch_size=7) for _ in range(2)]
     for name in ("times", "score", "window_score", "windows", "shares"):

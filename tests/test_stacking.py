@@ -363,6 +363,7 @@ def test_stacking_equals_the_plain_reference(
     check_against_naive(*sensors, options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("join", "max_gap_min"), [("outer", 3), ("inner", 200), ("left", 0)]
 )
@@ -409,6 +410,7 @@ def wide_tables(
     return tables, columns
 
 
+@pytest.mark.slow
 def test_filling_takes_little_memory_beside_the_result() -> None:
     tables, columns = wide_tables(1440, 1200, 3, 0.4)
     grid = Grid(START, 60, 3 * 1440)

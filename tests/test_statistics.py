@@ -27,6 +27,7 @@ def assert_same(a: Statistics, b: Statistics) -> None:
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
+@pytest.mark.slow
 @given(st.lists(DAYS, min_size=1, max_size=5))
 def test_merged_days_are_the_oracle_of_all_their_rows(days):
     found = merge([summarise(day) for day in days])
@@ -42,6 +43,7 @@ def test_merged_days_are_the_oracle_of_all_their_rows(days):
     assert found.histograms.sum(axis=(0, 1)).tolist() == found.count.tolist()
 
 
+@pytest.mark.slow
 @given(st.lists(DAYS, min_size=2, max_size=5), st.data())
 def test_the_grouping_of_a_merge_does_not_matter(days, data):
     parts = [summarise(day) for day in days]
@@ -50,6 +52,7 @@ def test_the_grouping_of_a_merge_does_not_matter(days, data):
     assert_same(grouped, merge(parts))
 
 
+@pytest.mark.slow
 @given(st.lists(DAYS, min_size=1, max_size=3))
 def test_bytes_bring_back_the_same_and_are_the_same(days):
     statistics = merge([summarise(day) for day in days])
@@ -186,6 +189,7 @@ def naive_bin_width(statistics, day, number):
     return (high - low) / (BINS - 2)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(ANY_DAY, min_size=1, max_size=4))
 def test_quantiles_rise_from_the_smallest_to_the_largest(days):

@@ -83,6 +83,7 @@ def test_an_unknown_kind_of_url_is_refused_in_one_line(path: str, reason: str) -
         storage.write_bytes(path, b"")
 
 
+@pytest.mark.slow
 def test_listings_of_remote_stores_are_never_remembered() -> None:
     filesystem, inner = storage.filesystem("s3://bucket/site")
     assert inner == "bucket/site"

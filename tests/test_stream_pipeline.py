@@ -261,6 +261,7 @@ def tiny_model() -> keras.Model:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batches", [40, None])
 def test_training_for_two_epochs_opens_exactly_two_streams(archive, batches):
     opened = Opened(archive.stream())

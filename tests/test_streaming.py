@@ -63,6 +63,7 @@ sizes = st.integers(1, 12)
 strides = st.integers(1, 15)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     archives(), sizes, strides, st.integers(1, 7), st.booleans(), st.integers(1, 4096)
@@ -156,6 +157,7 @@ def dealt(deal, shards: int) -> list[list[int]]:
     return hands
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     archives(st.integers(11, 30)),
@@ -470,6 +472,7 @@ def prefix_until(archive, content, error, options, normalization=None):
     return str(refused.value), batches
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_stream_cut_anywhere_gives_right_windows_and_then_the_offset(small, shuffle):
     content, borders = small.stream(), small.record_offsets()
@@ -497,6 +500,7 @@ def test_a_stream_cut_anywhere_gives_right_windows_and_then_the_offset(small, sh
             ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_byte_changed_anywhere_is_refused_before_a_wrong_number(small, shuffle):
     content, borders = small.stream(), small.record_offsets()

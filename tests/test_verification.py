@@ -28,6 +28,7 @@ def test_a_fresh_dataset_has_no_problem(tmp_path):
     assert seen[-1] == ("Verifying shards", 4, 4)
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_at_any_place_is_found(tmp_path):
     dataset = small_dataset(tmp_path, days=2, sharding=HALO)
     for path in sorted(Path(dataset.path).rglob("shards/*")):
