@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from echoanom.buffers import Recycled
 from echoanom.errors import WindowError
 from echoanom.manifest import RunTable
-from echoanom.normalization import Normalization
+from echoanom.normalization import Normalization, take_in
 from echoanom.options import WindowOptions
 from echoanom.records import Block
 from echoanom.stamps import format_stamp
 
-_CACHED_CELLS = 1 << 16  # what is worked on at a time stays in a core's cache
+_HANDED_CELLS = 1 << 16  # for fewer a helper is not worth its while
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +107,6 @@ class Framer:
         self._chunk_rows = chunk_rows
         self._new_values = Recycled(shape, np.float32)
         self._new_observed = Recycled(shape, np.bool_) if observed else None
-        self._step = max(1, _CACHED_CELLS // max(columns, 1))
         self._helper = helper
         self._pending: list[concurrent.futures.Future[None]] = []
         self._older: list[concurrent.futures.Future[None]] = []
@@ -248,35 +247,12 @@ class Framer:
         self._used = at.stop
         observed = None if self._observed is None else self._observed[at]
         work = functools.partial(
-            self._take_in, rows, filled, self._values[at], observed
+            take_in, rows, filled, self._normalization, self._values[at], observed
         )
-        if self._helper is None or rows.size < _CACHED_CELLS:
+        if self._helper is None or rows.size < _HANDED_CELLS:
             work()
         else:
             self._pending.append(self._helper.submit(work))
-
-    def _take_in(
-        self,
-        rows: NDArray[np.float32],
-        filled: NDArray[np.bool_] | None,
-        values: NDArray[np.float32],
-        observed: NDArray[np.bool_] | None,
-    ) -> None:
-        """Normalise rows, and note what was observed, a few at a time."""
-        if self._normalization is None:
-            values[:] = rows
-            if observed is None:
-                return
-        scratch = np.empty((self._step, rows.shape[1]), dtype=np.bool_)
-        for begin in range(0, len(rows), self._step):
-            at = slice(begin, begin + self._step)
-            part = rows[at]
-            seen = scratch[: len(part)] if observed is None else observed[at]
-            np.equal(part, part, out=seen)  # NaN alone differs from itself
-            if self._normalization is not None:
-                self._normalization.apply_to(part, seen, values[at])
-            if filled is not None and observed is not None:
-                seen &= ~filled[at]
 
     def _settle(self) -> None:
         """Wait until all rows are taken in."""

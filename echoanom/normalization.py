@@ -19,6 +19,7 @@ from echoanom.statistics import Statistics
 
 _ROBUST_TAIL = 0.005
 _FEW = 32
+_CACHED_CELLS = 1 << 15  # what is worked on at a time stays in a core's cache
 _WIDEST = 1e38  # differences of such numbers are still far from float32's end
 
 
@@ -155,6 +156,46 @@ class Normalization:
             scale=np.asarray(values["scale"], dtype=np.float32),
             fill=np.asarray(values["fill"], dtype=np.float32),
         )
+
+
+def take_in(
+    rows: NDArray[np.float32],
+    filled: NDArray[np.bool_] | None,
+    normalization: Normalization | None,
+    values: NDArray[np.float32],
+    observed: NDArray[np.bool_] | None,
+) -> None:
+    """Normalise rows, and note what was observed, a few at a time.
+
+    Parameters
+    ----------
+    rows : ndarray of float32, shape (R, C)
+        Rows as they are stored; NaN is missing.
+    filled : ndarray of bool, shape (R, C), or None
+        True where a value is interpolated; None where none is.
+    normalization : Normalization, optional
+        Left out, values stay as they are.
+    values : ndarray of float32, shape (R, C)
+        Takes the values.
+    observed : ndarray of bool, shape (R, C), or None
+        Takes which of them were observed, if that is asked for.
+    """
+    if normalization is None and observed is None:
+        values[...] = rows
+        return
+    step = max(1, _CACHED_CELLS // max(rows.shape[1], 1))
+    scratch = np.empty((step, rows.shape[1]), dtype=np.bool_)
+    for begin in range(0, len(rows), step):
+        at = slice(begin, begin + step)
+        part = rows[at]
+        seen = scratch[: len(part)] if observed is None else observed[at]
+        np.equal(part, part, out=seen)  # NaN alone differs from itself
+        if normalization is None:
+            values[at] = part
+        else:
+            normalization.apply_to(part, seen, values[at])
+        if filled is not None and observed is not None:
+            seen &= ~filled[at]
 
 
 def fit_normalization(

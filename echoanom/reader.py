@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from echoanom import records, storage
 from echoanom.dataset import Dataset
 from echoanom.errors import CorruptionError, OptionError, WindowError
-from echoanom.normalization import Normalization
+from echoanom.normalization import Normalization, take_in
 from echoanom.rowstore import Kept, Observed, Recent, RowStore
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 MEMORY_BYTES = 32 << 20
 
 _OPEN_SHARDS = 128  # each takes a file descriptor
-_CACHED_CELLS = 1 << 15  # what is worked on at a time stays in a core's cache
 
 
 class IndexedReader:
@@ -90,7 +89,6 @@ class IndexedReader:
         self._unchecked = np.full(len(ends), verify)
         self._maps: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
         self._lock = threading.Lock()
-        self._step = max(1, _CACHED_CELLS // max(columns, 1))
         needed = dataset.rows * columns * (5 if observed else 4)
         fits = needed <= memory_bytes
         self._store: RowStore = (
@@ -177,19 +175,7 @@ class IndexedReader:
         check = bool(self._unchecked[record])
         block = read_block(self._dataset, shard, within, data, check=check)
         self._unchecked[record] = False
-        for begin in range(0, len(values), self._step):
-            rows = slice(begin, begin + self._step)
-            part = block.values[rows]
-            # NaN alone differs from itself.
-            seen = np.equal(
-                part, part, out=None if observed is None else observed[rows]
-            )
-            if self._normalization is None:
-                values[rows] = part
-            else:
-                self._normalization.apply_to(part, seen, values[rows])
-            if block.filled is not None:
-                seen &= ~block.filled[rows]
+        take_in(block.values, block.filled, self._normalization, values, observed)
         _forget(data, listed.offset[within], listed.length[within])
 
     def _map(self, shard: int) -> memoryview:
