@@ -8,6 +8,7 @@ dataset: rows that stay wait in a scratch file, or are the most recent ones.
 from __future__ import annotations
 
 import collections
+import functools
 import logging
 import mmap
 import shutil
@@ -188,8 +189,12 @@ class IndexedReader:
             return self._maps[shard]
 
 
+@functools.lru_cache(maxsize=1)
 def observed_shares(dataset: Dataset) -> NDArray[np.float64]:
-    """Compute which share of each row was observed. Reads the dataset once.
+    """Compute which share of each row was observed.
+
+    Reads the dataset once, however often it is asked for in a row: to count batches, to
+    train and to validate.
 
     Parameters
     ----------
@@ -214,6 +219,7 @@ def observed_shares(dataset: Dataset) -> NDArray[np.float64]:
         _, observed = reader.rows(begin, rows)
         shares[begin : begin + rows] = np.count_nonzero(observed, axis=1) / columns
         begin += rows
+    shares.flags.writeable = False
     return shares
 
 

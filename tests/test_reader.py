@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from echoanom.dataset import Dataset
 from echoanom.errors import CorruptionError, WindowError
 from echoanom.normalization import fit_normalization
-from echoanom.reader import IndexedReader, map_shard, read_block
+from echoanom.reader import IndexedReader, map_shard, observed_shares, read_block
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +144,11 @@ def test_a_shard_of_another_size_is_refused(tmp_path, change):
         path.write_bytes(content[:-1] if change == "shorter" else content + b"x")
     with pytest.raises(CorruptionError, match="is missing|must have .* bytes"):
         IndexedReader(dataset).rows(0, 1)
+
+
+def test_shares_of_observed_cells_are_read_once_for_a_dataset(dataset, all_rows):
+    found = observed_shares(dataset)
+    np.testing.assert_array_equal(found, all_rows[1].mean(axis=1))
+    assert observed_shares(dataset) is found
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 1
