@@ -8,13 +8,11 @@ conversion that was interrupted finds the shards it had finished by their names.
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import datetime
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -47,7 +45,6 @@ from echoanom.stacking import Grid, Stack, find_runs, stack
 from echoanom.statistics import Statistics, merge, summarise
 
 # A shard is sent to the disk after as much of it was written.
-_FLUSH_BYTES = 1 << 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,7 +370,7 @@ def _write_records(
     entries: list[tuple[int, int, int, int, int]] = []
     halo = position = 0
     digest = xxhash.xxh3_128()
-    with storage.publish(path) as file, _flushed_behind(file, path) as flush:
+    with storage.publish(path) as file, storage.flushed_behind(file, path) as flush:
         for block in blocks:
             record, crc = records.encode(block, options.dtype, position, options.codec)
             file.write(record)
@@ -386,29 +383,6 @@ def _write_records(
     offset, lengths, rows, start_s, crcs = zip(*entries, strict=True)
     listed = Records(offset, lengths, rows, start_s, crcs, halo)
     return listed, position, digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _flushed_behind(file: IO[bytes], path: str) -> Iterator[Callable[[int], None]]:
-    """Send a local file to the disk while it is written, not only at its end."""
-    pending: list[concurrent.futures.Future[None]] = []
-    flushed = 0
-
-    def flush(position: int) -> None:
-        nonlocal flushed
-        if position - flushed < _FLUSH_BYTES or not storage.is_local(path):
-            return
-        while pending:
-            pending.pop().result()
-        file.flush()
-        pending.append(thread.submit(os.fsync, file.fileno()))
-        flushed = position
-
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        yield flush
-        # The system tells of an error once, maybe here and not when it is published.
-        while pending:
-            pending.pop().result()
 
 
 def _summarise(stacked: Stack, first: int, rows: int, filled: bool) -> Statistics:

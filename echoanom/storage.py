@@ -7,13 +7,14 @@ all.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import fcntl
 import os
 import posixpath
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 import fsspec
@@ -23,6 +24,8 @@ from echoanom.errors import EchoanomError, StorageError
 
 TEMPORARY_PREFIX = ".tmp-"
 LOCK = ".lock"
+
+_FLUSH_BYTES = 1 << 25
 
 
 def is_local(path: str) -> bool:
@@ -341,6 +344,42 @@ def write_bytes(path: str, content: bytes) -> None:
     """
     with publish(path) as file:
         file.write(content)
+
+
+@contextlib.contextmanager
+def flushed_behind(file: IO[bytes], path: str) -> Iterator[Callable[[int], None]]:
+    """Send a local file to the disk while it is written, not only at its end.
+
+    Parameters
+    ----------
+    file : file
+        What `publish` gives.
+    path : str
+        Its final name, as path or URL.
+
+    Yields
+    ------
+    callable
+        To be told after each write how much has been written [byte].
+    """
+    pending: list[concurrent.futures.Future[None]] = []
+    flushed = 0
+
+    def flush(position: int) -> None:
+        nonlocal flushed
+        if position - flushed < _FLUSH_BYTES or not is_local(path):
+            return
+        while pending:
+            pending.pop().result()
+        file.flush()
+        pending.append(thread.submit(os.fsync, file.fileno()))
+        flushed = position
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        yield flush
+        # The system tells of an error once, maybe here and not when it is published.
+        while pending:
+            pending.pop().result()
 
 
 @contextlib.contextmanager
