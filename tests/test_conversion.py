@@ -27,7 +27,7 @@ from datasets import (
     write_tables,
 )
 
-from echoanom import storage
+from echoanom import conversion, storage
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
 from echoanom.errors import ColumnsError, DataError, MetaInfoError, StorageError
