@@ -93,6 +93,7 @@ def inspect(dataset: Dataset) -> Inspection:
         "sensors": list(dict.fromkeys(c.sensor for c in dataset.columns)),
         "period_s": period,
         "dtype": manifest.shard.dtype,
+        "codec": manifest.shard.codec,
         "halo": manifest.shard.halo,
         "start": format_stamp(int(runs.start_s[0])) if len(runs) else None,
         "end": (

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from datasets import PERIOD_S, sensor_days, small_dataset, write_tables
 
+from echoanom.cli import main
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
 from echoanom.inspection import inspect
-from echoanom.options import TableOptions
+from echoanom.options import ShardOptions, TableOptions
 from echoanom.reader import IndexedReader
 
 
@@ -58,3 +59,14 @@ def test_it_is_plain_json(tmp_path):
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(
         json.dumps(found)
     )
+
+
+@pytest.mark.parametrize(
+    "codec, told", [("none", "as float16\n"), ("zstd", "as float16, zstd\n")]
+)
+def test_it_tells_how_rows_are_stored(tmp_path, capsys, codec, told):
+    sharding = ShardOptions(dtype="float16", codec=codec)
+    dataset = small_dataset(tmp_path, days=1, sharding=sharding)
+    assert inspect(dataset).summary["codec"] == codec
+    assert main(["inspect", dataset.path]) == 0
+    assert told in capsys.readouterr().out

@@ -121,7 +121,8 @@ def inspection_lines(found: Mapping[str, Any], columns: bool) -> list[str]:
     s = found["summary"]
     lines = [
         f"{s['path']}: {count(s['rows'], 'row')} of {count(s['columns'], 'column')},"
-        f" one every {s['period_s']} s, as {s['dtype']}",
+        f" one every {s['period_s']} s, as {s['dtype']}"
+        + (f", {s['codec']}" if s["codec"] != "none" else ""),
         f"from {s['start']} to {s['end']}: {count(s['days'], 'day')},"
         f" {count(s['runs'], 'run')} without a gap, the longest"
         f" {count(s['longest_run_rows'], 'row')}; longest gap {s['longest_gap']}",
