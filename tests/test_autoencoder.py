@@ -115,6 +115,7 @@ def test_fitting_on_values_and_masks_lowers_the_loss():
 
 
 def test_angles_are_as_far_apart_as_on_the_circle():
+    keras.utils.set_random_seed(8)  # some angles of this network are across north
     turns = [1.0, 0.0]
     model = build_autoencoder(4, 2, ModelOptions(filters=(2,)), turns)
     plain = build_autoencoder(4, 2, ModelOptions(filters=(2,)))

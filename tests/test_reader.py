@@ -118,6 +118,7 @@ def damage(path: str, offset: int) -> None:
     Path(path).write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_anywhere_in_a_record_is_refused_by_name(tmp_path):
     dataset = small_dataset(tmp_path, days=1)
     path = dataset.shard_path(0)

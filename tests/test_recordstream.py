@@ -200,6 +200,7 @@ def test_a_stream_cut_anywhere_is_told_from_a_whole_one_by_offset(archive):
                 next(stream)
 
 
+@pytest.mark.slow
 def test_a_byte_changed_anywhere_is_refused_with_its_record(archive):
     content, borders = archive.stream(), archive.record_offsets()
     for at in range(len(content)):

@@ -193,6 +193,7 @@ def test_haloed_shards_give_each_window_once_however_they_are_dealt_out(
     assert sorted(everything) == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(archives(st.integers(11, 30)), sizes, strides)
 def test_each_haloed_shard_alone_gives_the_windows_that_start_in_it(
@@ -243,6 +244,7 @@ def test_a_short_halo_gives_all_windows_or_an_error_and_never_some(
             assert shuffle or rows == ours
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     archives(),
