@@ -101,7 +101,7 @@ class Day:
         source, dataset = f"{folder}/source", f"{folder}/dataset"
         if not os.path.exists(dataset):
             simulated = SimulationOptions(
-                1, bins=columns, sensors=(SENSOR,), gap_rate=0.0
+                1, bins=columns, anomalies=0, sensors=(SENSOR,), gap_rate=0.0
             )
             simulate(source, simulated)
             convert(source, dataset, stacking=StackOptions(sensors=(SENSOR,)))

@@ -17,6 +17,7 @@
     ├── ArtifactError        a model directory cannot be used
     ├── ScoresError          a score, label or event table cannot be used
     ├── StorageError         a file or object cannot be read or written
+    │   └── ConflictError    another writer was there before
     └── MissingExtraError    an optional dependency is not installed
 
 A message says what must hold, what came, where, and what to do. The command line
@@ -135,6 +136,10 @@ class ScoresError(EchoanomError):
 
 class StorageError(EchoanomError):
     """A file or object cannot be read or written."""
+
+
+class ConflictError(StorageError):
+    """Another writer was there before."""
 
 
 class MissingExtraError(EchoanomError):
