@@ -23,7 +23,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from echoanom import storage
+from echoanom import publishing
 
 Figures = dict[str, Any]
 """One line of a result: names and plain JSON values."""
@@ -223,7 +223,7 @@ def write_json(path: str | None, benchmark: str, results: Mapping[str, Any]) -> 
     """
     if path:
         text = json.dumps({"benchmark": benchmark, **results}, indent=1)
-        storage.write_bytes(path, (text + "\n").encode())
+        publishing.write_bytes(path, (text + "\n").encode())
 
 
 def _text(value: object) -> str:

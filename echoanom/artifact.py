@@ -30,7 +30,7 @@ import xxhash
 from numpy.typing import NDArray
 
 import echoanom
-from echoanom import serving, storage
+from echoanom import publishing, serving, storage
 from echoanom.autoencoder import build_autoencoder
 from echoanom.columns import Column, columns_from_manifest, kind_mask
 from echoanom.dataset import Dataset
@@ -216,13 +216,13 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
     # While the files of another artifact are replaced, there is none.
     storage.remove(storage.join(path, _ABOUT))
     for name, content in files.items():
-        storage.write_bytes(storage.join(path, name), content)
+        publishing.write_bytes(storage.join(path, name), content)
     if artifact.calibration is None:
         storage.remove(storage.join(path, _CALIBRATION))
     with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
         serving.export(artifact.model, artifact.normalization, folder)
         copy_files(folder, storage.join(path, _SAVED_MODEL))
-    storage.write_bytes(storage.join(path, _ABOUT), about)
+    publishing.write_bytes(storage.join(path, _ABOUT), about)
     return dataclasses.replace(artifact, path=path, digest=_digest(about))
 
 
@@ -310,7 +310,7 @@ def copy_files(folder: str, destination: str) -> None:
         for name in sorted(names):
             source = os.path.join(parent, name)
             relative = os.path.relpath(source, folder).split(os.sep)
-            storage.write_bytes(
+            publishing.write_bytes(
                 storage.join(destination, *relative), storage.read_bytes(source)
             )
 

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom import storage
+from echoanom import publishing, storage
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
 
@@ -116,7 +116,7 @@ class Checkpoint:
             for i, array in enumerate(group)
         }
         np.savez(content, **arrays)  # type: ignore[arg-type]
-        storage.write_bytes(storage.join(self._folder, name), content.getvalue())
+        publishing.write_bytes(storage.join(self._folder, name), content.getvalue())
         about = {
             "format": FORMAT,
             "identity": self._identity,
@@ -125,7 +125,7 @@ class Checkpoint:
             "stop_reason": state.stop_reason,
             "arrays": name,
         }
-        storage.write_bytes(
+        publishing.write_bytes(
             storage.join(self._folder, _STATE), json.dumps(about, indent=1).encode()
         )
         self._remove_arrays(keep=name)
@@ -197,7 +197,7 @@ class Checkpoint:
         storage.remove(storage.join(self._folder, _STATE))
         self._remove_arrays()
         if storage.is_local(self._folder):
-            storage.remove_temporaries(self._folder)
+            publishing.remove_temporaries(self._folder)
             with contextlib.suppress(OSError):
                 os.rmdir(storage.filesystem(self._folder)[1])
 

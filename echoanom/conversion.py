@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from echoanom import records, storage
+from echoanom import publishing, records, storage
 from echoanom.coverage import Coverage
 from echoanom.daily import DayTable, read_day
 from echoanom.discovery import SensorFiles, check_record_count, find_sensors
@@ -145,11 +145,11 @@ def convert(
         on_error,
     )
     sensors = find_sensors(source, rules.stack.sensors)
-    with storage.exclusive(destination):
+    with publishing.exclusive(destination):
         tasks = _plan(source, sensors, rules, progress)
         before = _published(destination)
-        storage.remove_temporaries(destination)
-        storage.remove_temporaries(storage.join(destination, SHARDS))
+        publishing.remove_temporaries(destination)
+        publishing.remove_temporaries(storage.join(destination, SHARDS))
         found = [_receipt(destination, task) for task in tasks]
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
         made = iter(_make(todo, destination, workers, progress))
@@ -163,7 +163,7 @@ def convert(
         )
         content = manifest.as_bytes()
         if before is None or before.as_bytes() != content:
-            storage.write_bytes(manifest_path(destination), content)
+            publishing.write_bytes(manifest_path(destination), content)
         _remove_unlisted(destination, manifest, before)
     return ConversionReport(
         dataset=destination,
@@ -241,7 +241,7 @@ def convert_shard(
         )
         summary = merge(list(summaries)).as_bytes()
         statistics_hash = xxhash.xxh3_128_hexdigest(summary)
-        storage.write_bytes(shard_path(destination, task.name, "npz"), summary)
+        publishing.write_bytes(shard_path(destination, task.name, "npz"), summary)
     shard = Shard(
         name=task.name,
         bytes=size,
@@ -256,7 +256,7 @@ def convert_shard(
         set_aside=(*task.set_aside, *set_aside),
     )
     entry = json.dumps(shard.as_json(), separators=(",", ":"), ensure_ascii=False)
-    storage.write_bytes(shard_path(destination, task.name, "json"), entry.encode())
+    publishing.write_bytes(shard_path(destination, task.name, "json"), entry.encode())
     return shard
 
 
@@ -370,7 +370,10 @@ def _write_records(
     entries: list[tuple[int, int, int, int, int]] = []
     halo = position = 0
     digest = xxhash.xxh3_128()
-    with storage.publish(path) as file, storage.flushed_behind(file, path) as flush:
+    with (
+        publishing.publish(path) as file,
+        publishing.flushed_behind(file, path) as flush,
+    ):
         for block in blocks:
             record, crc = records.encode(block, options.dtype, position, options.codec)
             file.write(record)

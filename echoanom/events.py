@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom import storage
+from echoanom import publishing, storage
 from echoanom.errors import ScoresError
 from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable, sensor_shares
@@ -216,8 +216,8 @@ def write_events(
             storage.remove(_neighbour(path))
     else:
         about = {"format": FORMAT, "threshold": dataclasses.asdict(threshold)}
-        storage.write_bytes(_neighbour(path), (json.dumps(about) + "\n").encode())
-    storage.write_bytes(path, text.getvalue().encode())
+        publishing.write_bytes(_neighbour(path), (json.dumps(about) + "\n").encode())
+    publishing.write_bytes(path, text.getvalue().encode())
 
 
 def read_threshold(path: str) -> Threshold | None:

@@ -36,8 +36,8 @@ PART_BYTES = 8 << 20
 
 THREADS = 8
 _AHEAD = 4
-_CONNECT_S = 5
-_SILENCE_S = 20
+CONNECT_S = 5
+SILENCE_S = 20
 _CHUNK_BYTES = 1 << 20
 
 
@@ -457,7 +457,7 @@ def _request(
             return call(s3, {"Bucket": bucket, "Key": key, **_payer()})
         except Exception as error:
             if s3errors.is_expired(error):
-                _client.cache_clear()  # what the next one finds may be newer
+                forget_clients()  # what the next one finds may be newer
             raise
 
     try:
@@ -466,6 +466,11 @@ def _request(
         raise
     except Exception as error:
         raise s3errors.explain(error, doing, url) from error
+
+
+def forget_clients() -> None:
+    """Let the environment decide anew how stores are reached."""
+    _client.cache_clear()
 
 
 def _payer() -> dict[str, str]:
@@ -481,8 +486,8 @@ def _client(process: int, anonymous: bool, conditional: bool) -> Any:
     import botocore.config
 
     config = botocore.config.Config(
-        connect_timeout=_CONNECT_S,
-        read_timeout=_SILENCE_S,
+        connect_timeout=CONNECT_S,
+        read_timeout=SILENCE_S,
         retries={"mode": "standard", "total_max_attempts": 1 if conditional else 3},
         max_pool_connections=4 * THREADS,
         tcp_keepalive=True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoanom import storage
+from echoanom import publishing
 from echoanom.dataset import Dataset
 from echoanom.errors import MissingExtraError, OptionError, ScoresError
 from echoanom.events import Event
@@ -76,7 +76,7 @@ def write_report(
     options = options or ReportOptions()
     _check(dataset, table, artifact, options)
     page = Page(dataset, table, tuple(events), artifact, threshold, options, progress)
-    storage.write_bytes(path, _render(page.content()).encode())
+    publishing.write_bytes(path, _render(page.content()).encode())
 
 
 def _check(

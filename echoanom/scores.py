@@ -19,7 +19,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from echoanom import storage
+from echoanom import publishing, storage
 from echoanom.columns import Column, columns_from_manifest
 from echoanom.errors import OptionError, ScoresError
 from echoanom.stamps import format_stamp
@@ -180,11 +180,14 @@ def write_scores(path: str, table: ScoreTable) -> None:
         "shares_digest": _sample_digest(table.shares),
     }
     # All three are complete before the first appears; the CSV, entered first, is last.
-    with storage.publish(path) as csv_file, storage.publish(json_path) as json_file:
+    with (
+        publishing.publish(path) as csv_file,
+        publishing.publish(json_path) as json_file,
+    ):
         csv_file.write(content)
         json_file.write(_json(about))
         if table.shares is not None:
-            with storage.publish(columns_path) as columns_file:
+            with publishing.publish(columns_path) as columns_file:
                 np.save(columns_file, table.shares.astype(np.float16, copy=False))
     if table.shares is None:
         storage.remove(columns_path)

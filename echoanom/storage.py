@@ -1,31 +1,24 @@
-"""Files and objects by path or URL: list, read, publish whole.
+"""Files and objects by path or URL: look up, list, read, remove.
 
-Local paths and URLs (``s3://…``) are read and written through fsspec, so one function
-serves both. `publish` is the only way a final name comes to exist: complete, or not at
-all.
+Local paths and URLs are used through fsspec, so one function serves both. What carries
+data of an S3 store goes through `objects`.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
-import fcntl
-import os
 import posixpath
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.core import url_to_fs
 
+from echoanom import objects, s3errors
 from echoanom.errors import EchoanomError, StorageError
+from echoanom.retries import attempt
 
-TEMPORARY_PREFIX = ".tmp-"
-LOCK = ".lock"
-
-_FLUSH_BYTES = 1 << 25
+Result = TypeVar("Result")
 
 
 def is_local(path: str) -> bool:
@@ -84,8 +77,35 @@ def filesystem(path: str) -> tuple[Any, str]:
     """
     with storage_errors(path, "use"):
         # Other processes write too, so a listing is only true when it is made.
-        filesystem, inner = url_to_fs(path, use_listings_cache=False)
+        filesystem, inner = url_to_fs(path, use_listings_cache=False, **_options(path))
     return filesystem, inner
+
+
+def _options(path: str) -> dict[str, Any]:
+    if not objects.is_object(path):
+        return {}
+    return {
+        "anon": objects.switched_on(objects.ANONYMOUS),
+        "requester_pays": objects.switched_on(objects.REQUESTER_PAYS),
+        "config_kwargs": {
+            "connect_timeout": objects.CONNECT_S,
+            "read_timeout": objects.SILENCE_S,
+            "retries": {"mode": "standard", "total_max_attempts": 1},
+        },
+    }
+
+
+def _ask(path: str, doing: str, call: Callable[[Any, str], Result]) -> Result:
+    """Use a path's file system; again, if an S3 store is busy."""
+    filesystem_, inner = filesystem(path)
+
+    def once() -> Result:
+        return call(filesystem_, inner)
+
+    with storage_errors(path, doing):
+        if objects.is_object(path):
+            return attempt(once, s3errors.worth, f"to {doing} {path}")
+        return once()
 
 
 @contextlib.contextmanager
@@ -119,6 +139,8 @@ def storage_errors(path: str, doing: str) -> Iterator[None]:
         # The libraries of remote stores raise their own.
         if is_local(path) and not isinstance(error, OSError):
             raise
+        if objects.is_object(path):
+            raise s3errors.explain(error, doing, path) from error
         raise StorageError(f"cannot {doing} {path}: {_reason(error)}") from error
 
 
@@ -145,9 +167,7 @@ def exists(path: str) -> bool:
     StorageError
         If that cannot be found out.
     """
-    filesystem_, inner = filesystem(path)
-    with storage_errors(path, "read"):
-        return bool(filesystem_.exists(inner))
+    return _ask(path, "read", lambda files, inner: bool(files.exists(inner)))
 
 
 def size(path: str) -> int:
@@ -168,9 +188,7 @@ def size(path: str) -> int:
     StorageError
         If there is no such file.
     """
-    filesystem_, inner = filesystem(path)
-    with storage_errors(path, "read"):
-        return int(filesystem_.size(inner))
+    return _ask(path, "read", lambda files, inner: int(files.size(inner)))
 
 
 def list_files(path: str) -> list[tuple[str, int]]:
@@ -216,16 +234,18 @@ def list_folders(path: str) -> list[str]:
 
 
 def _entries(path: str) -> list[tuple[str, int, str]]:
-    filesystem_, inner = filesystem(path)
-    with storage_errors(path, "list"):
+    def read(files: Any, inner: str) -> list[tuple[str, int, str]]:
         entries = []
-        for entry in filesystem_.ls(inner, detail=True):
+        for entry in files.ls(inner, detail=True):
             name, kind = entry["name"].rstrip("/"), entry["type"]
-            if kind == "other" and filesystem_.isdir(name):
+            if kind == "other" and files.isdir(name):
                 kind = "directory"  # behind a link
-            if name != inner.rstrip("/"):
+            # A store may hold an object of the folder's own name.
+            if name != inner.rstrip("/") and not entry["name"].endswith("/"):
                 entries.append((posixpath.basename(name), entry["size"], kind))
-    return sorted(entries)
+        return sorted(entries)
+
+    return _ask(path, "list", read)
 
 
 def read_bytes(path: str) -> bytes:
@@ -246,6 +266,8 @@ def read_bytes(path: str) -> bytes:
     StorageError
         If it cannot be read.
     """
+    if objects.is_object(path):
+        return objects.read(path)[0]
     with storage_errors(path, "read"):
         if is_local(path):
             with open(filesystem(path)[1], "rb") as file:
@@ -274,154 +296,10 @@ def read_head(path: str, size: int = 1 << 20) -> bytes:
     StorageError
         If it cannot be read.
     """
+    if objects.is_object(path):
+        return objects.read(path, 0, size)[0]
     with storage_errors(path, "read"), fsspec.open(path, "rb") as file:
         return bytes(file.read(size))
-
-
-@contextlib.contextmanager
-def publish(path: str) -> Iterator[IO[bytes]]:
-    """Write a file that exists under its name complete or not at all.
-
-    Locally the content goes to a temporary neighbour that is flushed to disk and
-    renamed; elsewhere to a local temporary file that is then put whole.
-
-    Parameters
-    ----------
-    path : str
-        The final path or URL.
-
-    Yields
-    ------
-    file
-        Open for binary writing.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be written. What was there before stays.
-    """
-    if not is_local(path):
-        # A file opened in a remote store may complete its upload however it is closed.
-        with tempfile.NamedTemporaryFile(prefix="echoanom-") as staged:
-            with storage_errors(staged.name, "write"):
-                yield staged
-                staged.flush()
-            filesystem_, inner = filesystem(path)
-            with storage_errors(path, "write"):
-                filesystem_.put_file(staged.name, inner)
-        return
-    final = filesystem(path)[1]
-    folder, name = os.path.split(final)
-    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{name}-{uuid.uuid4().hex}")
-    with storage_errors(path, "write"):
-        os.makedirs(folder or ".", exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, final)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-
-
-def write_bytes(path: str, content: bytes) -> None:
-    """Write a whole file, complete or not at all.
-
-    Parameters
-    ----------
-    path : str
-        The final path or URL.
-    content : bytes
-        What it shall hold.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be written. What was there before stays.
-    """
-    with publish(path) as file:
-        file.write(content)
-
-
-@contextlib.contextmanager
-def flushed_behind(file: IO[bytes], path: str) -> Iterator[Callable[[int], None]]:
-    """Send a local file to the disk while it is written, not only at its end.
-
-    Parameters
-    ----------
-    file : file
-        What `publish` gives.
-    path : str
-        Its final name, as path or URL.
-
-    Yields
-    ------
-    callable
-        To be told after each write how much has been written [byte].
-    """
-    pending: list[concurrent.futures.Future[None]] = []
-    flushed = 0
-
-    def flush(position: int) -> None:
-        nonlocal flushed
-        if position - flushed < _FLUSH_BYTES or not is_local(path):
-            return
-        while pending:
-            pending.pop().result()
-        file.flush()
-        pending.append(thread.submit(os.fsync, file.fileno()))
-        flushed = position
-
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        yield flush
-        # The system tells of an error once, maybe here and not when it is published.
-        while pending:
-            pending.pop().result()
-
-
-@contextlib.contextmanager
-def exclusive(folder: str) -> Iterator[None]:
-    """Keep other processes out of a local folder's contents.
-
-    The lock is the system's: it is gone with the process, however that ends.
-
-    Parameters
-    ----------
-    folder : str
-        A folder, as path or URL. It is made if need be. Elsewhere than on this
-        machine there is no lock.
-
-    Yields
-    ------
-    None
-        Nothing.
-
-    Raises
-    ------
-    StorageError
-        If another process holds the lock, or the folder cannot be made or locked.
-    """
-    if not is_local(folder):
-        yield
-        return
-    inner = filesystem(folder)[1]
-    with storage_errors(folder, "write to"):
-        os.makedirs(inner, exist_ok=True)
-        handle = os.open(os.path.join(inner, LOCK), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        with storage_errors(folder, "lock"):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StorageError(
-                    f"{folder}: another process is writing here; wait for it to end"
-                ) from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def remove(path: str) -> None:
@@ -437,20 +315,9 @@ def remove(path: str) -> None:
     StorageError
         If it cannot be removed.
     """
-    filesystem_, inner = filesystem(path)
-    with storage_errors(path, "remove"), contextlib.suppress(FileNotFoundError):
-        filesystem_.rm_file(inner)
 
+    def forget(files: Any, inner: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            files.rm_file(inner)
 
-def remove_temporaries(path: str) -> None:
-    """Remove what an interrupted `publish` left in a local folder.
-
-    Parameters
-    ----------
-    path : str
-        The folder, as path or URL.
-    """
-    if is_local(path) and exists(path):
-        for name, _ in list_files(path):
-            if name.startswith(TEMPORARY_PREFIX):
-                remove(join(path, name))
+    _ask(path, "remove", forget)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from echoanom import storage
+from echoanom import publishing, storage
 from echoanom.artifact import (
     Artifact,
     artifact_exists,
@@ -128,7 +128,7 @@ def train(
         stop_reason="",
     )
     checkpoint = Checkpoint(model_dir, _identity(record, window, network, training))
-    with storage.exclusive(model_dir):
+    with publishing.exclusive(model_dir):
         if overwrite:
             checkpoint.remove()
         elif not checkpoint.exists() and artifact_exists(model_dir):
@@ -247,9 +247,9 @@ def _remove_event_files(folder: str) -> None:
 
 
 def _write_history(model_dir: str, record: TrainingRecord) -> None:
-    storage.write_bytes(
+    publishing.write_bytes(
         storage.join(model_dir, "history.csv"), history_csv(record.history)
     )
     picture = loss_curve(record)
     if picture is not None:
-        storage.write_bytes(storage.join(model_dir, "loss.png"), picture)
+        publishing.write_bytes(storage.join(model_dir, "loss.png"), picture)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
 from hypothesis import settings
 
+from echoanom import objects
+from echoanom.testing.s3server import S3Server, s3_server
+
 # Before anything imports TensorFlow, which reads them once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# No test uses the credentials, or the shard cache, of whoever runs it.
+for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+    os.environ.pop(name, None)
+os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
 
 # For `make quick`: every property, on fewer examples.
 settings.register_profile("quick", max_examples=10)
@@ -33,6 +44,62 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def running_s3() -> Iterator[S3Server]:
+    """Return a real S3 server, started once for all tests."""
+    with s3_server() as server:
+        forget_clients()
+        yield server
+
+
+@pytest.fixture
+def s3(
+    running_s3: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> S3Server:
+    """Return the server, with the environment set to use it."""
+    for name, value in running_s3.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ECHOANOM_CACHE", str(tmp_path / "cache"))
+    return running_s3
+
+
+@pytest.fixture
+def fresh_clients() -> Iterator[None]:
+    """For a test that changes how stores are reached."""
+    forget_clients()
+    yield
+    forget_clients()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """Return the URL of a new bucket."""
+    return s3.make_bucket(f"test-{uuid.uuid4().hex}")
+
+
+def forget_clients() -> None:
+    """Let the environment decide anew how stores are reached."""
+    objects.forget_clients()
+    for filesystem in ("s3", "s3a"):
+        fsspec.get_filesystem_class(filesystem).clear_instance_cache()
+
+
+@pytest.fixture(params=["path", "file URL", "memory URL", "s3 URL"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return a folder, as local path, local URL and URLs of other stores."""
+    if request.param == "path":
+        yield str(tmp_path)
+    elif request.param == "file URL":
+        yield f"file://{tmp_path}"
+    elif request.param == "s3 URL":
+        yield request.getfixturevalue("bucket") + "/folder"
+    else:
+        folder = f"memory://test-{uuid.uuid4().hex}"
+        yield folder
+        with contextlib.suppress(FileNotFoundError):
+            fsspec.filesystem("memory").rm(folder, recursive=True)
 
 
 def csv_bytes(table: Table) -> bytes:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from echoanom import storage
+from echoanom import publishing
 from echoanom.autoencoder import build_autoencoder
 from echoanom.checkpoints import (
     Checkpoint,
@@ -76,7 +76,7 @@ def test_only_the_last_state_takes_space_and_nothing_is_left_behind(tmp_path):
 def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch, written):
     checkpoint = Checkpoint(str(tmp_path), IDENTITY)
     checkpoint.save(state(1))
-    write, done = storage.write_bytes, []
+    write, done = publishing.write_bytes, []
 
     def interrupted(path: str, content: bytes) -> None:
         if len(done) == written:
@@ -84,7 +84,7 @@ def test_an_interrupted_save_leaves_the_state_before(tmp_path, monkeypatch, writ
         done.append(path)
         write(path, content)
 
-    monkeypatch.setattr(storage, "write_bytes", interrupted)
+    monkeypatch.setattr(publishing, "write_bytes", interrupted)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(state(2))
     assert_same(Checkpoint(str(tmp_path), IDENTITY).load(), state(1))

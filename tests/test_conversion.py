@@ -27,7 +27,7 @@ from datasets import (
     write_tables,
 )
 
-from echoanom import conversion, storage
+from echoanom import conversion, publishing
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
 from echoanom.errors import ColumnsError, DataError, MetaInfoError, StorageError
@@ -301,7 +301,7 @@ def test_an_error_of_the_disk_is_told_also_if_it_comes_before_the_end(
         if len(flushed) == 1:  # the system tells of it once
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(storage, "_FLUSH_BYTES", 1024)
+    monkeypatch.setattr(publishing, "_FLUSH_BYTES", 1024)
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(StorageError, match="cannot write .*Input/output error"):
         convert(source, str(tmp_path / "out"), table=TABLE, sharding=SMALL_SHARDS)
@@ -354,10 +354,8 @@ def test_a_mended_table_is_taken_in_by_the_next_run(tmp_path):
 
 
 def test_two_conversions_do_not_share_a_destination(tmp_path):
-    from echoanom import storage
-
     source = small_source(tmp_path / "source")
-    with storage.exclusive(str(tmp_path / "out")):
+    with publishing.exclusive(str(tmp_path / "out")):
         with pytest.raises(StorageError, match="another process is writing here"):
             convert(source, str(tmp_path / "out"), table=TABLE)
 

@@ -16,7 +16,7 @@ PACKAGE = Path(echoanom.__file__).parent
 
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
-    "errors options columns progress retries s3errors objects storage stamps",
+    "errors options columns progress retries s3errors objects storage publishing stamps",
     "testing",
     "simulation",
     "bulkcells cells averaging merging daily discovery",

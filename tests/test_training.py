@@ -29,7 +29,7 @@ from echoanom.errors import (
 from echoanom.holdout import hold_back
 from echoanom.options import DAY_S, ModelOptions, TrainOptions, WindowOptions
 from echoanom.pipeline import batches_per_epoch
-from echoanom.storage import exclusive
+from echoanom.publishing import exclusive
 from echoanom.training import train
 
 pytestmark = pytest.mark.slow

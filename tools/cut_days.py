@@ -14,7 +14,7 @@ import click
 import numpy as np
 import pandas as pd
 
-from echoanom import storage
+from echoanom import publishing, storage
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,11 +52,11 @@ def main(
     folder = storage.join(destination, sensor, "tabular")
     days = 0
     for day, part in cells.groupby(times.dt.strftime("%Y-%m-%d")):
-        storage.write_bytes(
+        publishing.write_bytes(
             storage.join(folder, f"{day}.csv"), part.to_csv(index=False).encode()
         )
         count = f"file={day}.csv\nname={len(part)}\n"
-        storage.write_bytes(
+        publishing.write_bytes(
             storage.join(folder, f"meta_info_{day}.txt"), count.encode()
         )
         days += 1
@@ -64,7 +64,7 @@ def main(
     if label:
         marked = table[label].str.lower().isin(["true", "1", "1.0"]).to_numpy()
         labels = _intervals(times, marked, sensor)
-        storage.write_bytes(
+        publishing.write_bytes(
             storage.join(destination, "labels.csv"), labels.to_csv(index=False).encode()
         )
         said += f"; {len(labels)} labels in {Path(destination, 'labels.csv')}"

@@ -9,7 +9,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator
 
-from echoanom import storage
+from echoanom import publishing, storage
 from echoanom.errors import OptionError, StorageError
 from echoanom.progress import Progress, no_progress
 from echoanom.simulation import currents, echosounder, soundscape, water
@@ -105,7 +105,7 @@ def simulate(
         storage.remove(labels_path)
     instruments = _instruments(options)
     for instrument in instruments:
-        storage.write_bytes(
+        publishing.write_bytes(
             storage.join(destination, instrument.name, COLUMNS_NAME),
             _columns_text(instrument).encode(),
         )
@@ -114,7 +114,7 @@ def simulate(
         rows += day_rows
         progress("simulating days", done, options.days)
     labels = labels_of(options)
-    storage.write_bytes(labels_path, labels_text(labels).encode())
+    publishing.write_bytes(labels_path, labels_text(labels).encode())
     return SimulationSummary(
         rows=rows,
         files=options.days * len(instruments),
@@ -148,8 +148,8 @@ def write_day(destination: str, options: SimulationOptions, day: int) -> int:
         content = table_text(conditions.minutes, values, instrument.blocks, there)
         rows = int(there.sum())
         table_path, meta_path = _paths(destination, instrument.name, day)
-        storage.write_bytes(table_path, content)
-        storage.write_bytes(meta_path, _meta_info(table_path, rows).encode())
+        publishing.write_bytes(table_path, content)
+        publishing.write_bytes(meta_path, _meta_info(table_path, rows).encode())
         written += rows
     return written
 
@@ -205,7 +205,7 @@ def _refuse_leftovers(destination: str, options: SimulationOptions) -> None:
         folder = storage.join(destination, sensor, _FOLDER)
         if not storage.exists(folder):
             continue
-        storage.remove_temporaries(folder)
+        publishing.remove_temporaries(folder)
         ours: set[str] = set()
         if sensor in options.sensors:
             for date in options.dates:

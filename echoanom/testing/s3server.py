@@ -152,7 +152,7 @@ def _start(kept: str | None) -> tuple[subprocess.Popen[bytes], S3Server, Path]:
         "ip.bind": "127.0.0.1",
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 256,
-        "volume.max": 40,
+        "volume.max": 2000,
         "volume.preStopSeconds": 0,
         "filer": "true",
         "filer.localSocket": Path(folder, "filer.sock"),
