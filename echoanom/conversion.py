@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from echoanom import publishing, records, storage
+from echoanom import objects, publishing, records, storage, versions
 from echoanom.coverage import Coverage
 from echoanom.daily import DayTable, read_day
 from echoanom.discovery import SensorFiles, check_record_count, find_sensors
 from echoanom.errors import (
+    ConflictError,
     DataError,
     DatasetError,
     ManifestError,
@@ -35,7 +36,6 @@ from echoanom.manifest import (
     Shard,
     Source,
     manifest_path,
-    read_manifest,
     shard_path,
 )
 from echoanom.options import DAY_S, OnError, ShardOptions, StackOptions, TableOptions
@@ -99,6 +99,7 @@ def convert(
     sharding: ShardOptions | None = None,
     on_error: OnError = "fail",
     workers: int = 1,
+    keep: int = versions.KEPT,
     progress: Progress = no_progress,
 ) -> ConversionReport:
     """Convert daily tables to a dataset, or bring a dataset up to date.
@@ -121,6 +122,9 @@ def convert(
     workers : int
         Threads that read tables and summarise days. What takes long there lets other
         threads run.
+    keep : int
+        Versions of the dataset that stay readable as ``DATASET@VERSION``, the new one
+        included.
     progress : callable
         Told how far the work is.
 
@@ -134,8 +138,11 @@ def convert(
     DataError
         If there is no table, or one that cannot be taken.
     DatasetError
-        If another conversion is at work in the destination.
+        If what is in the destination is no dataset of this format.
+    ConflictError
+        If another conversion changed the dataset meanwhile.
     StorageError
+        If another conversion is at work in a local destination.
         If something cannot be read or written. The dataset is as it was before.
     """
     rules = Rules(
@@ -146,11 +153,13 @@ def convert(
     )
     sensors = find_sensors(source, rules.stack.sensors)
     with publishing.exclusive(destination):
+        # Whatever is read below, it is no older than what is replaced at the end.
+        seen = publishing.look(manifest_path(destination))
+        before = _published(destination, seen)
         tasks = _plan(source, sensors, rules, progress)
-        before = _published(destination)
         publishing.remove_temporaries(destination)
         publishing.remove_temporaries(storage.join(destination, SHARDS))
-        found = [_receipt(destination, task) for task in tasks]
+        found = _find_finished(destination, tasks, before)
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
         made = iter(_make(todo, destination, workers, progress))
         shards = tuple(shard or next(made) for shard in found)
@@ -161,10 +170,9 @@ def convert(
             shard=rules.shard,
             shards=shards,
         )
-        content = manifest.as_bytes()
-        if before is None or before.as_bytes() != content:
-            publishing.write_bytes(manifest_path(destination), content)
-        _remove_unlisted(destination, manifest, before)
+        if seen.content != manifest.as_bytes():
+            _publish(destination, manifest, seen)
+        versions.tidy(destination, manifest, keep)
     return ConversionReport(
         dataset=destination,
         rows=manifest.rows,
@@ -406,42 +414,61 @@ def _start_s(day: datetime.date) -> int:
     return (day - datetime.date(1970, 1, 1)).days * DAY_S
 
 
-def _published(destination: str) -> Manifest | None:
-    if not storage.exists(manifest_path(destination)):
+def _published(destination: str, seen: publishing.Seen) -> Manifest | None:
+    if seen.content is None:
         return None
     try:
-        return read_manifest(destination)
+        return Manifest.from_bytes(seen.content, manifest_path(destination))
     except ManifestError as error:
         raise DatasetError(
             f"{destination}: holds a dataset that cannot be brought up to date: {error}"
         ) from None
 
 
-def _receipt(destination: str, task: ShardTask) -> Shard | None:
-    """Read a finished shard's entry; None if the shard has to be made."""
-    path = shard_path(destination, task.name, "json")
-    if not storage.exists(path):
-        return None
-    shard = Shard.from_json(json.loads(storage.read_bytes(path)))
-    if shard.set_aside and task.rules.on_error == "fail":
-        return None  # making it again raises what was set aside
-    data = shard_path(destination, task.name, "tfrecord")
-    whole = shard.bytes == 0 or (
-        storage.exists(data) and storage.size(data) == shard.bytes
-    )
-    return shard if whole else None
-
-
-def _remove_unlisted(
-    destination: str, manifest: Manifest, before: Manifest | None
-) -> None:
-    # What the manifest before listed stays for one more conversion: a reader may have
-    # opened it.
-    listed = {s.name for m in (manifest, before) if m for s in m.shards}
+def _find_finished(
+    destination: str, tasks: Sequence[ShardTask], before: Manifest | None
+) -> list[Shard | None]:
+    """Find shards that are there already; None for each that has to be made."""
     folder = storage.join(destination, SHARDS)
-    for name, _ in storage.list_files(folder):
-        if name.split(".")[0] not in listed:
-            storage.remove(storage.join(folder, name))
+    sizes = dict(storage.list_files(folder)) if storage.exists(folder) else {}
+    listed = {shard.name: shard for shard in before.shards} if before else {}
+
+    def find(task: ShardTask) -> Shard | None:
+        shard = listed.get(task.name)
+        if shard is None and f"{task.name}.json" in sizes:
+            content = storage.read_bytes(shard_path(destination, task.name, "json"))
+            shard = Shard.from_json(json.loads(content))
+        if shard is None or (shard.set_aside and task.rules.on_error == "fail"):
+            return None  # making it again raises what was set aside
+        whole = not shard.bytes or sizes.get(f"{task.name}.tfrecord") == shard.bytes
+        return shard if whole else None
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return list(pool.map(find, tasks))
+
+
+def _publish(destination: str, manifest: Manifest, seen: publishing.Seen) -> None:
+    """Let the dataset be what the manifest says, unless somebody else was faster."""
+    sizes = dict(storage.list_files(storage.join(destination, SHARDS)))
+    for shard in manifest.shards:
+        if shard.bytes and sizes.get(f"{shard.name}.tfrecord") != shard.bytes:
+            raise StorageError(
+                f"{shard_path(destination, shard.name, 'tfrecord')}: must have"
+                f" {shard.bytes} bytes now that it was written, but somebody changed or"
+                " removed it; run again"
+            )
+    if seen.content is not None:
+        versions.keep(destination, seen.content)
+    try:
+        publishing.replace(manifest_path(destination), manifest.as_bytes(), seen)
+    except ConflictError:
+        raise ConflictError(
+            f"{destination}: another conversion changed the dataset meanwhile; what it"
+            " says now is whole, and running again brings it up to date"
+        ) from None
+    if objects.is_object(destination):
+        # Of runs that were killed. One that still goes on would lose: it began before.
+        objects.abort_uploads(storage.join(destination, SHARDS) + "/")
 
 
 def _make(

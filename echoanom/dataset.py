@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import xxhash
 
-from echoanom import storage
+from echoanom import storage, versions
 from echoanom.columns import Column
 from echoanom.errors import CorruptionError, DatasetError
 from echoanom.manifest import (
     Manifest,
     RunTable,
+    manifest_path,
     read_manifest,
     shard_path,
 )
@@ -156,7 +157,8 @@ def open_dataset(path: str) -> Dataset:
     Parameters
     ----------
     path : str
-        The dataset's folder, as path or URL.
+        The dataset's folder, as path or URL; ``<folder>@<version>`` for an earlier
+        version, by the beginning of its name.
 
     Returns
     -------
@@ -169,4 +171,7 @@ def open_dataset(path: str) -> Dataset:
         If there is none, or this version cannot read it.
     """
     path = path.rstrip("/") or path
-    return Dataset(path, read_manifest(path))
+    folder, version = versions.split(path)
+    if version is None or storage.exists(manifest_path(path)):
+        return Dataset(path, read_manifest(path))
+    return Dataset(folder, versions.read_version(folder, version))

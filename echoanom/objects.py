@@ -253,7 +253,7 @@ def write(
             # An attempt whose answer was lost may have been carried out.
             if s3errors.is_conflict(error) and uncertain and read(url)[0] == content:
                 return
-            uncertain = True
+            uncertain = uncertain or s3errors.code(error) != s3errors.UNDECIDED
             raise
 
     _request("write", url, put, conditional=bool(condition))

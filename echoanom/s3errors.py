@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from echoanom.errors import ConflictError, StorageError
 from echoanom.retries import ATTEMPTS, FEW_ATTEMPTS
 
+UNDECIDED = "ConditionalRequestConflict"
+"""The code for two conditional writes at the same moment: neither was carried out."""
+
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
 _BUSY = (
     "SlowDown",
@@ -25,8 +28,10 @@ _BUSY = (
     "BadDigest",
     "IncompleteBody",
     "XAmzContentSHA256Mismatch",
+    UNDECIDED,
 )
-_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
+# An upload that is gone was removed by another conversion, at its end.
+_CONFLICTS = ("PreconditionFailed", "412", "NoSuchUpload")
 _REFUSED = {
     "InvalidAccessKeyId": "it does not know the access key",
     "SignatureDoesNotMatch": "the secret key is not that of the access key",

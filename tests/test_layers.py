@@ -16,13 +16,14 @@ PACKAGE = Path(echoanom.__file__).parent
 
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
-    "errors options columns progress retries s3errors objects storage publishing stamps",
+    "errors options columns progress retries s3errors objects storage"
+    " cachefolder arrival cache publishing stamps",
     "testing",
     "simulation",
     "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest dataset buffers rowstore reader verification inspection",
+    "manifest versions dataset buffers rowstore reader verification inspection",
     "planning conversion",
     "windowing rowspans framing pool recordstream streaming batching",
     "devicerows pydataset pipeline",
