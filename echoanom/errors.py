@@ -17,7 +17,9 @@
     ├── ArtifactError        a model directory cannot be used
     ├── ScoresError          a score, label or event table cannot be used
     ├── StorageError         a file or object cannot be read or written
-    │   └── ConflictError    another writer was there before
+    │   ├── ConflictError    another writer was there before
+    │   └── CacheFullError   the cache's limit is less than what is needed at once
+    ├── ClusterError         a Dask cluster cannot be used
     └── MissingExtraError    an optional dependency is not installed
 
 A message says what must hold, what came, where, and what to do. The command line
@@ -140,6 +142,14 @@ class StorageError(EchoanomError):
 
 class ConflictError(StorageError):
     """Another writer was there before."""
+
+
+class CacheFullError(StorageError):
+    """The cache's limit is less than what is needed at once."""
+
+
+class ClusterError(EchoanomError):
+    """A Dask cluster cannot be used."""
 
 
 class MissingExtraError(EchoanomError):
