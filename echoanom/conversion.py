@@ -11,40 +11,34 @@ import concurrent.futures
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import xxhash
-
-from echoanom import objects, publishing, records, storage, versions
+from echoanom import objects, publishing, storage, versions
 from echoanom.coverage import Coverage
-from echoanom.daily import DayTable, read_day
-from echoanom.discovery import SensorFiles, check_record_count, find_sensors
-from echoanom.errors import (
-    ConflictError,
-    DataError,
-    DatasetError,
-    ManifestError,
-    StorageError,
-)
+from echoanom.discovery import SensorFiles, find_sensors
+from echoanom.errors import ConflictError, DatasetError, ManifestError, StorageError
 from echoanom.manifest import (
     SHARDS,
     Manifest,
-    Records,
     SetAside,
     Shard,
-    Source,
     manifest_path,
     shard_path,
 )
-from echoanom.options import DAY_S, OnError, ShardOptions, StackOptions, TableOptions
-from echoanom.planning import Rules, ShardTask, hash_table, plan, read_columns
+from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
+from echoanom.planning import (
+    Identity,
+    Rules,
+    ShardTask,
+    identify,
+    plan,
+    read_columns,
+    relative,
+)
 from echoanom.progress import Progress, no_progress
-from echoanom.stacking import Grid, Stack, find_runs, stack
-from echoanom.statistics import Statistics, merge, summarise
-
-# A shard is sent to the disk after as much of it was written.
+from echoanom.shards import convert_shard
+from echoanom.sources import KnownTables, Spool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +91,8 @@ def convert(
     table: TableOptions | None = None,
     stacking: StackOptions | None = None,
     sharding: ShardOptions | None = None,
+    first: datetime.date | None = None,
+    last: datetime.date | None = None,
     on_error: OnError = "fail",
     workers: int = 1,
     keep: int = versions.KEPT,
@@ -116,6 +112,8 @@ def convert(
         How sensors are joined.
     sharding : ShardOptions, optional
         How rows are stored.
+    first, last : date, optional
+        Days to take, both included; all if left out.
     on_error : {'fail', 'skip'}
         Stop at a table that cannot be taken, or leave it out and list it in the
         manifest.
@@ -151,17 +149,18 @@ def convert(
         sharding or ShardOptions(),
         on_error,
     )
-    sensors = find_sensors(source, rules.stack.sensors)
-    with publishing.exclusive(destination):
+    sensors = find_sensors(source, rules.stack.sensors, first, last)
+    with publishing.exclusive(destination), Spool() as spool:
         # Whatever is read below, it is no older than what is replaced at the end.
         seen = publishing.look(manifest_path(destination))
         before = _published(destination, seen)
-        tasks = _plan(source, sensors, rules, progress)
+        known = KnownTables(destination, rules.table.time_column)
+        tasks = _plan(source, sensors, rules, known, spool, progress)
         publishing.remove_temporaries(destination)
         publishing.remove_temporaries(storage.join(destination, SHARDS))
         found = _find_finished(destination, tasks, before)
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
-        made = iter(_make(todo, destination, workers, progress))
+        made = iter(_make(todo, destination, workers, spool.read, progress))
         shards = tuple(shard or next(made) for shard in found)
         manifest = Manifest(
             columns=tuple(c for sensor in tasks[0].columns for c in sensor),
@@ -183,235 +182,41 @@ def convert(
     )
 
 
-def convert_shard(
-    task: ShardTask,
-    destination: str,
-    pool: concurrent.futures.Executor | None = None,
-) -> Shard:
-    """Make one shard: its rows, its statistics, and its entry, in this order.
-
-    Parameters
-    ----------
-    task : ShardTask
-        What to make it from.
-    destination : str
-        Folder of the dataset, as path or URL.
-    pool : concurrent.futures.Executor, optional
-        Threads to read tables and summarise days with; this one alone if left out.
-
-    Returns
-    -------
-    Shard
-        Its entry in the manifest.
-
-    Raises
-    ------
-    DataError
-        If a table cannot be taken and the rules say to fail.
-    StorageError
-        If something cannot be read or written.
-    """
-    apply = map if pool is None else pool.map
-    tables, set_aside = _sort_out(task, apply(_table_reader(task), task.sources))
-    period = task.rules.table.period_s
-    per_day = task.rules.table.rows_per_day
-    days = [datetime.date.fromisoformat(source.day) for source in task.sources]
-    first = min([task.first, *days])
-    last = max([task.last, *days])
-    grid = Grid(
-        start_s=_start_s(first),
-        period_s=period,
-        rows=((last - first).days + 1) * per_day,
-    )
-    stacked = stack(tables, task.columns, grid, task.rules.stack)
-    del tables
-    # Memory for marks of filled cells is only promised until one is written.
-    filled = any(day.filled_cells for day in stacked.coverage.days.values())
-    begin = (task.first - first).days * per_day
-    end = begin + task.days * per_day
-    own = slice(begin, end)
-    kept_days = [
-        day
-        for day in range(task.days)
-        if stacked.present[own][_day(day, per_day)].any()
-    ]
-    listed, size, digest, statistics_hash = Records((), (), (), (), ()), 0, "", ""
-    if kept_days:
-        path = shard_path(destination, task.name, "tfrecord")
-        summaries = apply(
-            lambda day: _summarise(
-                stacked, begin + day * per_day, per_day, filled=filled
-            ),
-            kept_days,
-        )
-        listed, size, digest = _write_records(
-            path, _blocks(stacked, begin, end, task.rules, filled), task.rules.shard
-        )
-        summary = merge(list(summaries)).as_bytes()
-        statistics_hash = xxhash.xxh3_128_hexdigest(summary)
-        publishing.write_bytes(shard_path(destination, task.name, "npz"), summary)
-    shard = Shard(
-        name=task.name,
-        bytes=size,
-        hash=digest,
-        statistics_hash=statistics_hash,
-        days=tuple(
-            (task.first + datetime.timedelta(day)).isoformat() for day in kept_days
-        ),
-        records=listed,
-        coverage=stacked.coverage.between(task.first, task.last).as_json(),
-        sources=task.sources,
-        set_aside=(*task.set_aside, *set_aside),
-    )
-    entry = json.dumps(shard.as_json(), separators=(",", ":"), ensure_ascii=False)
-    publishing.write_bytes(shard_path(destination, task.name, "json"), entry.encode())
-    return shard
-
-
 def _plan(
-    root: str, sensors: Sequence[SensorFiles], rules: Rules, progress: Progress
+    root: str,
+    sensors: Sequence[SensorFiles],
+    rules: Rules,
+    known: KnownTables,
+    spool: Spool,
+    progress: Progress,
 ) -> list[ShardTask]:
+    tags = {path: tag for s in sensors for path, tag in s.tags.items()}
+    files = [(s.sensor, day, path) for s in sensors for day, path in s.days.items()]
+
+    def look(file: tuple[str, datetime.date, str]) -> Identity:
+        sensor, day, path = file
+        below = relative(path, root)
+        return known.find(sensor, day.isoformat(), below, tags.get(path)) or identify(
+            root, *file, rules.table, spool.put
+        )
+
+    found: dict[tuple[str, datetime.date], Identity] = {}
+    # Reading waits for the disk, or the network, and lets other threads run.
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for (sensor, day, _), one in zip(files, pool.map(look, files), strict=True):
+            found[sensor, day] = one
+            progress("Reading tables", len(found), len(files))
+    known.remember(found.values(), {relative(p, root): tag for p, tag in tags.items()})
     columns, refused = [], []
-    for sensor in sensors:
-        found, others = read_columns(sensor, rules.table)
+    for files_ in sensors:
+        names = {day: found[files_.sensor, day].names for day in files_.days}
+        of_sensor, others = read_columns(files_, names)
         if others and rules.on_error == "fail":
             raise next(iter(others.values()))
-        columns.append(found)
+        columns.append(of_sensor)
         refused.append(others)
-    files = [(s.sensor, day, path) for s in sensors for day, path in s.days.items()]
-    sources: dict[tuple[str, datetime.date], Source] = {}
-    # Hashing waits for the disk, or the network, and lets other threads run.
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        hashed = pool.map(lambda file: hash_table(root, *file), files)
-        for (name, day, _), source in zip(files, hashed, strict=True):
-            sources[name, day] = source
-            progress("Reading tables", len(sources), len(files))
+    sources = {key: one.source for key, one in found.items()}
     return plan(root, sensors, columns, refused, sources, rules)
-
-
-def _table_reader(task: ShardTask) -> Callable[[Source], DayTable | DataError]:
-    """Return a function that reads a table, or says why it cannot be taken."""
-    columns = {c[0].sensor: c for c in task.columns}
-
-    def read(source: Source) -> DayTable | DataError:
-        path = storage.join(task.root, source.path)
-        content = storage.read_bytes(path)
-        if xxhash.xxh3_128_hexdigest(content) != source.hash:
-            raise StorageError(
-                f"{path}: must not change while it is converted, but it did; run again"
-            )
-        try:
-            table = read_day(
-                path,
-                datetime.date.fromisoformat(source.day),
-                task.rules.table,
-                columns=columns[source.sensor],
-                content=content,
-            )
-            if source.path in task.counts:
-                count_path = storage.join(task.root, task.counts[source.path])
-                check_record_count(count_path, path, table.counts.rows)
-        except DataError as error:
-            if task.rules.on_error == "fail":
-                raise
-            return error
-        return table
-
-    return read
-
-
-def _sort_out(
-    task: ShardTask, found: Iterable[DayTable | DataError]
-) -> tuple[list[list[DayTable]], list[SetAside]]:
-    """Sort tables by sensor, and say what is set aside of the shard's own days."""
-    tables: dict[str, list[DayTable]] = {c[0].sensor: [] for c in task.columns}
-    set_aside = []
-    for source, table in zip(task.sources, found, strict=True):
-        if isinstance(table, DayTable):
-            tables[source.sensor].append(table)
-        elif task.first <= datetime.date.fromisoformat(source.day) <= task.last:
-            reason = str(table).replace(task.root.rstrip("/") + "/", "")
-            set_aside.append(SetAside(source.path, reason))
-    return list(tables.values()), set_aside
-
-
-def _blocks(
-    stacked: Stack, begin: int, end: int, rules: Rules, filled: bool
-) -> Iterator[records.Block]:
-    """Cut a shard's rows into blocks that cross neither a gap nor a day."""
-    row_bytes = max(stacked.values.shape[1], 1) * stacked.values.itemsize
-    at_most = max(1, int(rules.shard.record_kib * 1024 // row_bytes))
-    per_day = rules.table.rows_per_day
-
-    def cut(first: int, rows: int, halo: bool) -> Iterator[records.Block]:
-        stop = first + rows
-        while first < stop:
-            midnight = first - first % per_day + per_day
-            last = min(stop, midnight, first + at_most)
-            part = slice(first, last)
-            yield records.Block(
-                start_s=stacked.grid.start_s + first * stacked.grid.period_s,
-                values=stacked.values[part],
-                filled=stacked.filled[part] if filled else None,
-                halo=halo,
-            )
-            first = last
-
-    for first, rows in find_runs(stacked.present[begin:end]).tolist():
-        yield from cut(begin + first, rows, halo=False)
-    need = end + rules.shard.halo
-    if rules.shard.halo and stacked.present[end - 1] and stacked.present[end:].size:
-        # The codes of int16 depend on all rows of a record: only whole ones repeat them.
-        whole = rules.shard.dtype == "int16"
-        following = stacked.present[end : None if whole else end + rules.shard.halo]
-        rows = int(np.argmin(np.append(following, False)))
-        for block in cut(end, rows, halo=True):
-            yield block
-            end += len(block.values)
-            if end >= need:
-                break
-
-
-def _write_records(
-    path: str, blocks: Iterable[records.Block], options: ShardOptions
-) -> tuple[Records, int, str]:
-    entries: list[tuple[int, int, int, int, int]] = []
-    halo = position = 0
-    digest = xxhash.xxh3_128()
-    with (
-        publishing.publish(path) as file,
-        publishing.flushed_behind(file, path) as flush,
-    ):
-        for block in blocks:
-            record, crc = records.encode(block, options.dtype, position, options.codec)
-            file.write(record)
-            digest.update(record)
-            length = len(record) - records.HEADER_BYTES - records.TRAILER_BYTES
-            entries.append((position, length, len(block.values), block.start_s, crc))
-            halo += block.halo
-            position += len(record)
-            flush(position)
-    offset, lengths, rows, start_s, crcs = zip(*entries, strict=True)
-    listed = Records(offset, lengths, rows, start_s, crcs, halo)
-    return listed, position, digest.hexdigest()
-
-
-def _summarise(stacked: Stack, first: int, rows: int, filled: bool) -> Statistics:
-    part = slice(first, first + rows)
-    values, marks = stacked.values[part], stacked.filled[part]
-    present = stacked.present[part]
-    if not present.all():
-        values = values[present]
-        marks = marks[present] if filled else marks
-    return summarise(values, marks if filled else None)
-
-
-def _day(day: int, per_day: int) -> slice:
-    return slice(day * per_day, (day + 1) * per_day)
-
-
-def _start_s(day: datetime.date) -> int:
-    return (day - datetime.date(1970, 1, 1)).days * DAY_S
 
 
 def _published(destination: str, seen: publishing.Seen) -> Manifest | None:
@@ -472,14 +277,18 @@ def _publish(destination: str, manifest: Manifest, seen: publishing.Seen) -> Non
 
 
 def _make(
-    tasks: Sequence[ShardTask], destination: str, workers: int, progress: Progress
+    tasks: Sequence[ShardTask],
+    destination: str,
+    workers: int,
+    read_bytes: Callable[[str], bytes],
+    progress: Progress,
 ) -> list[Shard]:
     """Make shards, one after the other or several at a time."""
     progress("Writing shards", 0, len(tasks))
     if workers <= 1 or not tasks:
         made = []
         for task in tasks:
-            made.append(convert_shard(task, destination))
+            made.append(convert_shard(task, destination, None, read_bytes))
             progress("Writing shards", len(made), len(tasks))
         return made
     # While one shard is joined and written, the tables of the next are read.
@@ -489,7 +298,10 @@ def _make(
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
         concurrent.futures.ThreadPoolExecutor(together) as makers,
     ):
-        futures = [makers.submit(convert_shard, t, destination, pool) for t in tasks]
+        futures = [
+            makers.submit(convert_shard, t, destination, pool, read_bytes)
+            for t in tasks
+        ]
         try:
             for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
                 future.result()

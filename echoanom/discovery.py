@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from echoanom import storage
 from echoanom.cells import quoted
@@ -17,6 +17,9 @@ _META = re.compile(r"meta_info_(\d{4}-\d\d-\d\d)\.txt", re.ASCII)
 _TABLES_FOLDER = "tabular"
 _COLUMNS_NAME = "columns.json"
 _NAMES_SHOWN = 10
+_LAST_NAME = "\U0010ffff"
+
+_Days = tuple[datetime.date, datetime.date]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,9 @@ class SensorFiles:
         Its record count files, by day. A day may lack one.
     columns_path : str, optional
         The file that describes its columns.
+    tags : mapping of str to str
+        What a store says of each table that changes with its content, by path. Only
+        some stores do.
     """
 
     sensor: str
@@ -42,15 +48,22 @@ class SensorFiles:
     days: Mapping[datetime.date, str]
     meta: Mapping[datetime.date, str]
     columns_path: str | None = None
+    tags: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, ...]:
+def find_sensors(
+    root: str,
+    sensors: Sequence[str] = (),
+    first: datetime.date | None = None,
+    last: datetime.date | None = None,
+) -> tuple[SensorFiles, ...]:
     """Find the sensors and their daily tables.
 
     They are ``<root>/<sensor>/tabular/YYYY-MM-DD.csv`` or
     ``<root>/<sensor>/YYYY-MM-DD.csv``. If `root` holds daily tables itself, or in its
     own ``tabular``, it is the folder of one sensor of its name. Other files and
-    folders are passed over.
+    folders are passed over. An S3 store is asked for the sensors and days that are
+    wanted, not for all that it holds.
 
     Parameters
     ----------
@@ -58,6 +71,8 @@ def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, .
         The folder, as path or URL.
     sensors : sequence of str
         Sensors to find, in this order. Empty: all, by name.
+    first, last : date, optional
+        Days to find, both included; all if left out.
 
     Returns
     -------
@@ -74,25 +89,26 @@ def find_sensors(root: str, sensors: Sequence[str] = ()) -> tuple[SensorFiles, .
     """
     root = root.rstrip("/") or "/"
     name = _folder_name(root)
-    alone = _read_sensor(name, root)
+    days = (first or datetime.date.min, last or datetime.date.max)
+    alone = _read_sensor(name, root, days)
     found = {name: alone} if alone.days else {}
     there = [name] if alone.days else storage.list_folders(root)
     if not alone.days:
         for name in there:
             if not sensors or name in sensors:
-                files = _read_sensor(name, storage.join(root, name))
+                files = _read_sensor(name, storage.join(root, name), days)
                 if files.days:
                     found[name] = files
     missing = [name for name in sensors if name not in found]
     if missing:
         raise DataError(
-            f"{root}: must have daily tables (YYYY-MM-DD.csv) of"
+            f"{root}: must have daily tables (YYYY-MM-DD.csv){_between(first, last)} of"
             f" {', '.join(missing)}, but it has those of {_enumerate(there)}"
         )
     if not found:
         raise DataError(
             f"{root}: must have daily tables <sensor>/tabular/YYYY-MM-DD.csv or"
-            " <sensor>/YYYY-MM-DD.csv, but none of its folders"
+            f" <sensor>/YYYY-MM-DD.csv{_between(first, last)}, but none of its folders"
             f" ({_enumerate(there)}) has one"
         )
     return tuple(found[name] for name in sensors or sorted(found))
@@ -170,12 +186,12 @@ def _folder_name(root: str) -> str:
     return name or "sensor"
 
 
-def _read_sensor(sensor: str, folder: str) -> SensorFiles:
+def _read_sensor(sensor: str, folder: str, days: _Days) -> SensorFiles:
     """Read a folder and its folder of tables, one of which may have tables."""
-    outer = _read_folder(sensor, folder)
-    if _TABLES_FOLDER not in storage.list_folders(folder):
+    outer = _read_folder(sensor, folder, days)
+    if not storage.exists(storage.join(folder, _TABLES_FOLDER)):
         return outer
-    inner = _read_folder(sensor, storage.join(folder, _TABLES_FOLDER))
+    inner = _read_folder(sensor, storage.join(folder, _TABLES_FOLDER), days)
     if inner.days and outer.days:
         raise DataError(
             f"{folder}: must have its daily tables in one place, but some are in"
@@ -187,19 +203,35 @@ def _read_sensor(sensor: str, folder: str) -> SensorFiles:
     return dataclasses.replace(inner, columns_path=columns_path)
 
 
-def _read_folder(sensor: str, folder: str) -> SensorFiles:
-    days: dict[datetime.date, str] = {}
+def _read_folder(sensor: str, folder: str, days: _Days) -> SensorFiles:
+    tables: dict[datetime.date, str] = {}
     meta: dict[datetime.date, str] = {}
+    tags: dict[str, str] = {}
     columns_path = None
-    for name, _ in storage.list_files(folder):
-        path = storage.join(folder, name)
-        if match := _TABLE.fullmatch(name):
-            days[_read_day(match[1], path)] = path
-        elif match := _META.fullmatch(name):
+    for found in _list_folder(folder, days):
+        path = storage.join(folder, found.name)
+        if match := _TABLE.fullmatch(found.name):
+            tables[_read_day(match[1], path)] = path
+            if found.tag:
+                tags[path] = f"{found.size} {found.tag}"
+        elif match := _META.fullmatch(found.name):
             meta[_read_day(match[1], path)] = path
-        elif name == _COLUMNS_NAME:
+        elif found.name == _COLUMNS_NAME:
             columns_path = path
-    return SensorFiles(sensor, folder, days, meta, columns_path)
+    return SensorFiles(sensor, folder, tables, meta, columns_path, tags)
+
+
+def _list_folder(folder: str, days: _Days) -> Iterator[storage.FoundFile]:
+    """List the files of some days, and what is of no day."""
+    first, last = days
+    if days == (datetime.date.min, datetime.date.max):
+        yield from storage.list_between(folder, "", _LAST_NAME)
+        return
+    before = first - datetime.timedelta(1) if first > datetime.date.min else first
+    for begin, end in (("", ".csv"), ("meta_info_", ".txt")):
+        names = (f"{begin}{day.isoformat()}{end}" for day in (before, last))
+        yield from storage.list_between(folder, *names)
+    yield from storage.list_between(folder, _COLUMNS_NAME[:-1], _COLUMNS_NAME)
 
 
 def _read_day(text: str, path: str) -> datetime.date:
@@ -209,6 +241,11 @@ def _read_day(text: str, path: str) -> datetime.date:
         raise TableError(
             f"the name must hold a date of the calendar, got {text}", path=path
         ) from None
+
+
+def _between(first: datetime.date | None, last: datetime.date | None) -> str:
+    since = f" from {first}" if first else ""
+    return since + (f" up to {last}" if last else "")
 
 
 def _enumerate(names: Sequence[str]) -> str:

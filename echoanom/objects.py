@@ -262,12 +262,12 @@ def write(
 def list_objects(
     prefix: str, after: str = "", last: str | None = None
 ) -> Iterator[ObjectInfo]:
-    """List objects in the order of their names, no more of them than asked for.
+    """List a folder's objects in the order of their names, no more than asked for.
 
     Parameters
     ----------
     prefix : str
-        What their URLs begin with.
+        What their URLs begin with. What lies in folders below is left out.
     after : str
         Names (what follows the prefix) up to this one are not asked for.
     last : str, optional
@@ -285,7 +285,7 @@ def list_objects(
     """
     bucket, start = split(prefix)
     scheme = prefix.partition("://")[0]
-    place: dict[str, Any] = {"Bucket": bucket, "Prefix": start}
+    place: dict[str, Any] = {"Bucket": bucket, "Prefix": start, "Delimiter": "/"}
     if after:
         place["StartAfter"] = start + after
     while True:

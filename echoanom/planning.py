@@ -12,7 +12,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import xxhash
 
@@ -96,8 +96,76 @@ class ShardTask:
         return self.first + datetime.timedelta(self.days - 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What a table is, as far as planning has to know.
+
+    Attributes
+    ----------
+    source : Source
+        Its size and hash.
+    names : tuple of str, or DataError
+        Names of its data columns, or why it has none that can be read.
+    """
+
+    source: Source
+    names: tuple[str, ...] | DataError
+
+
+def identify(
+    root: str,
+    sensor: str,
+    day: datetime.date,
+    path: str,
+    options: TableOptions,
+    keep: Callable[[str, bytes], None] | None = None,
+) -> Identity:
+    """Read what a table is.
+
+    Parameters
+    ----------
+    root : str
+        Source folder, as path or URL.
+    sensor : str
+        The table's sensor.
+    day : date
+        The table's day.
+    path : str
+        The table, as path or URL.
+    options : TableOptions
+        How tables are read.
+    keep : callable, optional
+        Given path and content of a table that had to be fetched from elsewhere.
+
+    Returns
+    -------
+    Identity
+        Size, hash and column names.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    if storage.is_local(path):
+        head = storage.read_head(path)
+        size, digest = _hash(path)
+    else:
+        head = storage.read_bytes(path)
+        size, digest = len(head), xxhash.xxh3_128_hexdigest(head)
+        if keep is not None:
+            keep(path, head)
+    names: tuple[str, ...] | DataError
+    try:
+        names = read_header(head, path, options)
+    except DataError as error:
+        names = error
+    source = Source(sensor, day.isoformat(), relative(path, root), size, digest)
+    return Identity(source, names)
+
+
 def read_columns(
-    sensor: SensorFiles, options: TableOptions
+    sensor: SensorFiles, names: Mapping[datetime.date, tuple[str, ...] | DataError]
 ) -> tuple[tuple[Column, ...], dict[datetime.date, DataError]]:
     """Find a sensor's columns, and the days that cannot join them.
 
@@ -105,8 +173,8 @@ def read_columns(
     ----------
     sensor : SensorFiles
         The sensor's files.
-    options : TableOptions
-        How tables are read.
+    names : mapping of date to tuple of str, or DataError
+        Column names of each day, or why there are none.
 
     Returns
     -------
@@ -125,31 +193,29 @@ def read_columns(
     if sensor.columns_path is not None:
         text = storage.read_bytes(sensor.columns_path).decode("utf-8", "replace")
         described = columns_from_json(text, sensor.sensor, sensor.columns_path)
-    names: tuple[str, ...] | None = None
+    wanted: tuple[str, ...] | None = None
     reference = ""
     refused: dict[datetime.date, DataError] = {}
     for day, path in sorted(sensor.days.items()):
-        try:
-            found = read_header(storage.read_head(path), path, options)
-        except DataError as error:
-            refused[day] = error
-            continue
-        if names is None:
-            names, reference = found, path
-        elif set(found) != set(names):
-            lost = [name for name in names if name not in found]
-            new = [name for name in found if name not in names]
+        found = names[day]
+        if isinstance(found, DataError):
+            refused[day] = found
+        elif wanted is None:
+            wanted, reference = found, path
+        elif found != wanted and set(found) != set(wanted):
+            lost = [name for name in wanted if name not in found]
+            new = [name for name in found if name not in wanted]
             said = [f"lacks {', '.join(lost[:5])}"] if lost else []
             said += [f"has {', '.join(new[:5])} too"] if new else []
             refused[day] = ColumnsError(
-                f"must have the {len(names)} columns of {reference}, but it"
+                f"must have the {len(wanted)} columns of {reference}, but it"
                 f" {' and '.join(said)}",
                 path=path,
             )
-    if names is None:
+    if wanted is None:
         raise next(iter(refused.values()))  # a sensor has at least one day
     columns = tuple(
-        described.get(name) or column_from_name(name, sensor.sensor) for name in names
+        described.get(name) or column_from_name(name, sensor.sensor) for name in wanted
     )
     return columns, refused
 
@@ -229,12 +295,12 @@ def plan(
                 if day in excluded:
                     if first <= day <= last:
                         set_aside.append(
-                            SetAside(source.path, _relative(str(excluded[day]), root))
+                            SetAside(source.path, relative(str(excluded[day]), root))
                         )
                     continue
                 chosen.append(source)
                 if day in sensor.meta:
-                    counts[source.path] = _relative(sensor.meta[day], root)
+                    counts[source.path] = relative(sensor.meta[day], root)
         tasks.append(
             _named(
                 ShardTask(
@@ -253,44 +319,7 @@ def plan(
     return tasks
 
 
-def hash_table(root: str, sensor: str, day: datetime.date, path: str) -> Source:
-    """Read a table's identity.
-
-    Parameters
-    ----------
-    root : str
-        Source folder, as path or URL.
-    sensor : str
-        The table's sensor.
-    day : date
-        The table's day.
-    path : str
-        The table, as path or URL.
-
-    Returns
-    -------
-    Source
-        With size and hash.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be read.
-    """
-    size, digest = _hash(path)
-    return Source(
-        sensor=sensor,
-        day=day.isoformat(),
-        path=_relative(path, root),
-        bytes=size,
-        hash=digest,
-    )
-
-
 def _hash(path: str) -> tuple[int, str]:
-    if not storage.is_local(path):
-        content = storage.read_bytes(path)
-        return len(content), xxhash.xxh3_128_hexdigest(content)
     # In pieces that stay in the processor's cache, into memory that is there.
     buffer = memoryview(bytearray(_HASHED_BYTES))
     digest = xxhash.xxh3_128()
@@ -310,8 +339,21 @@ def _context_days(rules: Rules) -> tuple[int, int]:
     return fill, fill + math.ceil(rules.shard.halo / rules.table.rows_per_day)
 
 
-def _relative(text: str, root: str) -> str:
-    """Drop the source folder from a path or message: where it stood is not content."""
+def relative(text: str, root: str) -> str:
+    """Drop the source folder from a path or message: where it stood is not content.
+
+    Parameters
+    ----------
+    text : str
+        Has paths in it.
+    root : str
+        The source folder, as path or URL.
+
+    Returns
+    -------
+    str
+        The rest.
+    """
     return text.replace(root.rstrip("/") + "/", "")
 
 

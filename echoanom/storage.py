@@ -7,6 +7,7 @@ data of an S3 store goes through `objects`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import posixpath
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -19,6 +20,25 @@ from echoanom.errors import EchoanomError, StorageError
 from echoanom.retries import attempt
 
 Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundFile:
+    """A file of a folder.
+
+    Attributes
+    ----------
+    name : str
+        Its name, without the folder.
+    size : int
+        Size [byte].
+    tag : str, optional
+        Changes with the content, where the store has such.
+    """
+
+    name: str
+    size: int
+    tag: str | None = None
 
 
 def is_local(path: str) -> bool:
@@ -233,6 +253,42 @@ def list_files(path: str) -> list[tuple[str, int]]:
         If the folder cannot be listed.
     """
     return [(name, size) for name, size, kind in _entries(path) if kind != "directory"]
+
+
+def list_between(folder: str, after: str, last: str) -> list[FoundFile]:
+    """List those files directly in a folder whose names lie between two.
+
+    An S3 store is asked for these alone, however many there are.
+
+    Parameters
+    ----------
+    folder : str
+        A folder, as path or URL.
+    after, last : str
+        Names; the first is left out, the last taken.
+
+    Returns
+    -------
+    list of FoundFile
+        By name. Empty, on S3, if there is no such folder.
+
+    Raises
+    ------
+    StorageError
+        If the folder cannot be listed.
+    """
+    if objects.is_object(folder):
+        prefix = folder.rstrip("/") + "/"
+        return [
+            FoundFile(found.url.removeprefix(prefix), found.size, found.etag)
+            for found in objects.list_objects(prefix, after, last)
+            if found.url != prefix
+        ]
+    return [
+        FoundFile(name, size)
+        for name, size in list_files(folder)
+        if after < name <= last
+    ]
 
 
 def list_folders(path: str) -> list[str]:

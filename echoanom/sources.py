@@ -1,0 +1,209 @@
+"""Which content source tables have, found out without reading them more than once.
+
+A table is known by the hash of its content. Where a store gives each object a tag that
+changes with the content, the hash is looked up in what an earlier conversion wrote
+down beside the dataset, so bringing a decade up to date reads its new days alone. What
+had to be read for its hash is spooled on this machine, and not asked for again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+
+from echoanom import publishing, storage
+from echoanom.errors import StorageError
+from echoanom.manifest import Source
+from echoanom.planning import Identity
+
+logger = logging.getLogger(__name__)
+
+NAME = "sources.json"
+
+_VERSION = 1
+_SPOOL_BYTES = 4 << 30
+
+_Known = tuple[str, int, str, int]
+"""Tag, size, hash, and which of the lists of names."""
+
+
+class KnownTables:
+    """What an earlier conversion found in tables, by what the store said of them.
+
+    Parameters
+    ----------
+    dataset : str
+        The dataset's folder, as path or URL; they stand in its ``sources.json``.
+    time_column : str, optional
+        Column of the time stamps, which is not among a table's names.
+    """
+
+    def __init__(self, dataset: str, time_column: str | None) -> None:
+        self._path = storage.join(dataset, NAME)
+        self._time_column = time_column
+        self._content = publishing.look(self._path).content
+        self._tables, self._names = self._read()
+
+    def find(
+        self, sensor: str, day: str, path: str, tag: str | None
+    ) -> Identity | None:
+        """Look a table up.
+
+        Parameters
+        ----------
+        sensor, day : str
+            Of the table.
+        path : str
+            Path below the source folder.
+        tag : str, optional
+            What the store says of it now.
+
+        Returns
+        -------
+        Identity or None
+            What it is, if the tag is the same as then.
+        """
+        known = self._tables.get(path)
+        if tag is None or known is None or known[0] != tag:
+            return None
+        _, size, digest, names = known
+        return Identity(Source(sensor, day, path, size, digest), self._names[names])
+
+    def remember(self, found: Iterable[Identity], tags: Mapping[str, str]) -> None:
+        """Write down what is known now, if it is new.
+
+        Parameters
+        ----------
+        found : iterable of Identity
+            Tables.
+        tags : mapping of str to str
+            What the store says of them, by path below the source folder. Nothing is
+            written of tables without.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
+        """
+        names: dict[tuple[str, ...], int] = {}
+        tables = {}
+        for one in found:
+            source = one.source
+            if source.path in tags and isinstance(one.names, tuple):
+                number = names.setdefault(one.names, len(names))
+                tables[source.path] = (
+                    *(tags[source.path], source.bytes, source.hash, number),
+                )
+        content = json.dumps(
+            {
+                "version": _VERSION,
+                "time_column": self._time_column,
+                "names": list(names),
+                "tables": tables,
+            },
+            separators=(",", ":"),
+        ).encode()
+        if tables and content != self._content:
+            publishing.write_bytes(self._path, content)
+
+    def _read(self) -> tuple[dict[str, _Known], list[tuple[str, ...]]]:
+        if self._content is None:
+            return {}, []
+        try:
+            values = json.loads(self._content)
+            if (values["version"], values["time_column"]) == (
+                *(_VERSION, self._time_column),
+            ):
+                names = [tuple(map(str, one)) for one in values["names"]]
+                tables = {
+                    path: (str(tag), int(size), str(digest), range(len(names))[number])
+                    for path, (tag, size, digest, number) in values["tables"].items()
+                }
+                return tables, names
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            logger.warning("%s is damaged, so every table is read again", self._path)
+        return {}, []
+
+
+class Spool:
+    """Keeps the content of tables on this machine until it is taken, once.
+
+    Parameters
+    ----------
+    limit : int
+        How much it keeps; what is more has to be read again [byte].
+    """
+
+    def __init__(self, limit: int = _SPOOL_BYTES) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="echoanom-")
+        self._left = limit
+        self._numbers = itertools.count()
+        self._files: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def put(self, path: str, content: bytes) -> None:
+        """Keep a table's content, if there is room.
+
+        Parameters
+        ----------
+        path : str
+            The table.
+        content : bytes
+            Its content.
+        """
+        with self._lock:
+            if len(content) > self._left:
+                return
+            self._left -= len(content)
+            name = os.path.join(self._folder.name, str(next(self._numbers)))
+        try:
+            with open(name, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            logger.info("%s: %s, so tables are read twice", name, error.strerror)
+            return
+        with self._lock:
+            self._files[path] = name
+
+    def read(self, path: str) -> bytes:
+        """Take a table's content out of the spool, or read the table.
+
+        Parameters
+        ----------
+        path : str
+            The table, as path or URL.
+
+        Returns
+        -------
+        bytes
+            Its content.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be read.
+        """
+        with self._lock:
+            name = self._files.pop(path, None)
+        if name is None:
+            return storage.read_bytes(path)
+        try:
+            with open(name, "rb") as file:
+                content = file.read()
+            os.unlink(name)
+        except OSError as error:
+            raise StorageError(f"cannot read {name}: {error.strerror}") from None
+        with self._lock:
+            self._left += len(content)
+        return content
