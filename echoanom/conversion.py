@@ -8,15 +8,17 @@ conversion that was interrupted finds the shards it had finished by their names.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from echoanom import objects, publishing, storage, versions
 from echoanom.coverage import Coverage
 from echoanom.discovery import SensorFiles, find_sensors
+from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import ConflictError, DatasetError, ManifestError, StorageError
 from echoanom.manifest import (
     SHARDS,
@@ -31,7 +33,7 @@ from echoanom.planning import (
     Identity,
     Rules,
     ShardTask,
-    identify,
+    identify_tables,
     plan,
     read_columns,
     relative,
@@ -39,6 +41,11 @@ from echoanom.planning import (
 from echoanom.progress import Progress, no_progress
 from echoanom.shards import convert_shard
 from echoanom.sources import KnownTables, Spool
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_TABLES = 64  # that a worker reads for the plan at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +103,7 @@ def convert(
     on_error: OnError = "fail",
     workers: int = 1,
     keep: int = versions.KEPT,
+    client: Client | None = None,
     progress: Progress = no_progress,
 ) -> ConversionReport:
     """Convert daily tables to a dataset, or bring a dataset up to date.
@@ -123,6 +131,10 @@ def convert(
     keep : int
         Versions of the dataset that stay readable as ``DATASET@VERSION``, the new one
         included.
+    client : distributed.Client, optional
+        Let the workers of its cluster read tables and make shards; this process does
+        if left out. They must reach source and destination under the same paths or
+        URLs. The dataset is the same, byte for byte.
     progress : callable
         Told how far the work is.
 
@@ -142,7 +154,13 @@ def convert(
     StorageError
         If another conversion is at work in a local destination.
         If something cannot be read or written. The dataset is as it was before.
+    ClusterError
+        If the cluster cannot be used, or is lost. The dataset is as it was before.
     """
+    asked, cluster = destination, None
+    if client is not None:
+        cluster = Cluster(client)
+        source, destination = everywhere(source), everywhere(destination)
     rules = Rules(
         table or TableOptions(),
         stacking or StackOptions(),
@@ -155,12 +173,16 @@ def convert(
         seen = publishing.look(manifest_path(destination))
         before = _published(destination, seen)
         known = KnownTables(destination, rules.table.time_column)
-        tasks = _plan(source, sensors, rules, known, spool, progress)
+        tasks = _plan(source, sensors, rules, known, spool, cluster, progress)
         publishing.remove_temporaries(destination)
         publishing.remove_temporaries(storage.join(destination, SHARDS))
         found = _find_finished(destination, tasks, before)
         todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
-        made = iter(_make(todo, destination, workers, spool.read, progress))
+        made = iter(
+            _make(todo, destination, workers, spool.read, progress)
+            if cluster is None
+            else _make_on(cluster, todo, destination, progress)
+        )
         shards = tuple(shard or next(made) for shard in found)
         manifest = Manifest(
             columns=tuple(c for sensor in tasks[0].columns for c in sensor),
@@ -173,7 +195,7 @@ def convert(
             _publish(destination, manifest, seen)
         versions.tidy(destination, manifest, keep)
     return ConversionReport(
-        dataset=destination,
+        dataset=asked,
         rows=manifest.rows,
         written=len(todo),
         kept=len(tasks) - len(todo),
@@ -188,23 +210,25 @@ def _plan(
     rules: Rules,
     known: KnownTables,
     spool: Spool,
+    cluster: Cluster | None,
     progress: Progress,
 ) -> list[ShardTask]:
     tags = {path: tag for s in sensors for path, tag in s.tags.items()}
     files = [(s.sensor, day, path) for s in sensors for day, path in s.days.items()]
-
-    def look(file: tuple[str, datetime.date, str]) -> Identity:
-        sensor, day, path = file
-        below = relative(path, root)
-        return known.find(sensor, day.isoformat(), below, tags.get(path)) or identify(
-            root, *file, rules.table, spool.put
-        )
-
+    listed = [
+        known.find(sensor, day.isoformat(), relative(path, root), tags.get(path))
+        for sensor, day, path in files
+    ]
+    unknown = [f for f, one in zip(files, listed, strict=True) if one is None]
+    read = (
+        identify_tables(root, unknown, rules.table, spool.put)
+        if cluster is None
+        else _identify_on(cluster, root, unknown, rules.table)
+    )
     found: dict[tuple[str, datetime.date], Identity] = {}
-    # Reading waits for the disk, or the network, and lets other threads run.
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        for (sensor, day, _), one in zip(files, pool.map(look, files), strict=True):
-            found[sensor, day] = one
+    with contextlib.closing(read) as unlisted:
+        for (sensor, day, _), one in zip(files, listed, strict=True):
+            found[sensor, day] = one or next(unlisted)
             progress("Reading tables", len(found), len(files))
     known.remember(found.values(), {relative(p, root): tag for p, tag in tags.items()})
     columns, refused = [], []
@@ -217,6 +241,26 @@ def _plan(
         refused.append(others)
     sources = {key: one.source for key, one in found.items()}
     return plan(root, sensors, columns, refused, sources, rules)
+
+
+def _identify_on(
+    cluster: Cluster,
+    root: str,
+    files: Sequence[tuple[str, datetime.date, str]],
+    options: TableOptions,
+) -> Generator[Identity]:
+    """Let workers read what tables are."""
+    parts = (files[i : i + _TABLES] for i in range(0, len(files), _TABLES))
+    tasks = ((root, part, options) for part in parts)
+    with contextlib.closing(cluster.map(_identify_all, tasks)) as results:
+        for _, identified in results:
+            yield from identified
+
+
+def _identify_all(
+    root: str, files: Sequence[tuple[str, datetime.date, str]], options: TableOptions
+) -> list[Identity]:
+    return list(identify_tables(root, files, options))
 
 
 def _published(destination: str, seen: publishing.Seen) -> Manifest | None:
@@ -311,3 +355,19 @@ def _make(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def _make_on(
+    cluster: Cluster, tasks: Sequence[ShardTask], destination: str, progress: Progress
+) -> list[Shard]:
+    """Let workers make shards."""
+    made: dict[int, Shard] = {}
+    progress("Writing shards", 0, len(tasks))
+    calls = ((task, destination) for task in tasks)
+    with contextlib.closing(
+        cluster.map(convert_shard, calls, ordered=False)
+    ) as results:
+        for position, shard in results:
+            made[position] = shard
+            progress("Writing shards", len(made), len(tasks))
+    return [made[position] for position in range(len(tasks))]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import datetime
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
 
 from echoanom import storage, versions
 from echoanom.columns import Column
+from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import CorruptionError, DatasetError
 from echoanom.manifest import (
     Manifest,
@@ -20,6 +24,12 @@ from echoanom.manifest import (
     shard_path,
 )
 from echoanom.statistics import Statistics, merge
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+_THREADS = 8
+_FILES = 32  # statistics files that a worker merges at once
 
 
 class Dataset:
@@ -96,13 +106,20 @@ class Dataset:
         """
         return shard_path(self.path, self.manifest.shards[shard].name, "tfrecord")
 
-    def statistics(self, days: Sequence[datetime.date] | None = None) -> Statistics:
+    def statistics(
+        self,
+        days: Sequence[datetime.date] | None = None,
+        client: Client | None = None,
+    ) -> Statistics:
         """Merge the statistics of some days.
 
         Parameters
         ----------
         days : sequence of date, optional
             The days to take; all if left out. Days without rows count nothing.
+        client : distributed.Client, optional
+            Let the workers of its cluster read and merge, each some shards; threads
+            here do if left out.
 
         Returns
         -------
@@ -115,9 +132,12 @@ class Dataset:
             If none of the days has rows.
         CorruptionError
             If a statistics file is not what the manifest says.
+        ClusterError
+            If the cluster cannot be used, or is lost.
         """
         wanted = set(self.days if days is None else days)
-        parts = []
+        folder = self.path if client is None else everywhere(self.path)
+        found = []
         for shard in self.manifest.shards:
             chosen = [
                 i
@@ -125,18 +145,15 @@ class Dataset:
                 if datetime.date.fromisoformat(day) in wanted
             ]
             if chosen:
-                path = shard_path(self.path, shard.name, "npz")
-                content = storage.read_bytes(path)
-                found = xxhash.xxh3_128_hexdigest(content)
-                if found != shard.statistics_hash:
-                    raise CorruptionError(
-                        f"{path}: must have hash {shard.statistics_hash}, has {found};"
-                        " convert again"
-                    )
-                parts.append(Statistics.from_bytes(content).days(chosen))
-        if not parts:
+                path = shard_path(folder, shard.name, "npz")
+                found.append((path, shard.statistics_hash, chosen))
+        if not found:
             raise DatasetError(f"{self.path}: has no rows on the days asked for")
-        return merge(parts)
+        if client is None:
+            return merge_files(found)
+        tasks = ((found[i : i + _FILES],) for i in range(0, len(found), _FILES))
+        with contextlib.closing(Cluster(client).map(merge_files, tasks)) as parts:
+            return merge([part for _, part in parts])
 
     def times(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Compute the time of every row.
@@ -149,6 +166,43 @@ class Dataset:
         runs = self.runs
         starts = np.repeat(runs.start_s - runs.first_row * self.period_s, runs.rows)
         return starts + np.arange(self.rows, dtype=np.int64) * self.period_s
+
+
+def merge_files(files: Sequence[tuple[str, str, Sequence[int]]]) -> Statistics:
+    """Read statistics files and merge some of their days.
+
+    Parameters
+    ----------
+    files : sequence of (str, str, sequence of int)
+        Path or URL of each, the hash that it must have, and the positions of its days
+        to take; at least one.
+
+    Returns
+    -------
+    Statistics
+        Of these days, in order.
+
+    Raises
+    ------
+    CorruptionError
+        If a file is not what the manifest says.
+    StorageError
+        If a file cannot be read.
+    """
+
+    def read(file: tuple[str, str, Sequence[int]]) -> Statistics:
+        path, digest, days = file
+        content = storage.read_bytes(path)
+        found = xxhash.xxh3_128_hexdigest(content)
+        if found != digest:
+            raise CorruptionError(
+                f"{path}: must have hash {digest}, has {found}; convert again"
+            )
+        return Statistics.from_bytes(content).days(days)
+
+    # Reading waits for the disk, or the network, and lets other threads run.
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        return merge(list(pool.map(read, files)))
 
 
 def open_dataset(path: str) -> Dataset:

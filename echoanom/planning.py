@@ -8,11 +8,12 @@ done.
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 import xxhash
 
@@ -28,6 +29,7 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 CONTENT_VERSION = 1
 
 _MOST_DAYS = 366
+_READERS = 8
 _HASHED_BYTES = 1 << 18
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int16": 2}
 
@@ -162,6 +164,42 @@ def identify(
         names = error
     source = Source(sensor, day.isoformat(), relative(path, root), size, digest)
     return Identity(source, names)
+
+
+def identify_tables(
+    root: str,
+    files: Sequence[tuple[str, datetime.date, str]],
+    options: TableOptions,
+    keep: Callable[[str, bytes], None] | None = None,
+) -> Generator[Identity]:
+    """Read what some tables are, several at a time.
+
+    Parameters
+    ----------
+    root : str
+        Source folder, as path or URL.
+    files : sequence of (str, date, str)
+        Sensor, day and path or URL of each.
+    options : TableOptions
+        How tables are read.
+    keep : callable, optional
+        Given path and content of a table that had to be fetched from elsewhere.
+
+    Yields
+    ------
+    Identity
+        Of each table, in the same order.
+
+    Raises
+    ------
+    StorageError
+        If one cannot be read.
+    """
+    # Reading waits for the disk, or the network, and lets other threads run.
+    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
+        yield from pool.map(
+            lambda file: identify(root, file[0], file[1], file[2], options, keep), files
+        )
 
 
 def read_columns(
