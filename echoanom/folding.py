@@ -9,6 +9,7 @@ it, and no more rows are held than a window has.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,6 +193,46 @@ class Fold:
             The last rows.
         """
         return [] if self._last is None else [_scored(self._last)]
+
+
+def between(
+    parts: Sequence[FoldedRows], begin_s: int, end_s: int | None = None
+) -> FoldedRows:
+    """Keep the rows of some time, as one.
+
+    Parameters
+    ----------
+    parts : sequence of FoldedRows
+        One behind the other in time, as `Fold` gives them back; at least one.
+    begin_s : int
+        Start of the first row to keep [s since 1970-01-01 UTC].
+    end_s : int, optional
+        Start of the first row behind them [s since 1970-01-01 UTC]; all that follow
+        are kept if left out.
+
+    Returns
+    -------
+    FoldedRows
+        Of the rows that start in [begin_s, end_s).
+    """
+    kept = [
+        slice(
+            int(np.searchsorted(part.times, begin_s)),
+            None if end_s is None else int(np.searchsorted(part.times, end_s)),
+        )
+        for part in parts
+    ]
+    return FoldedRows(
+        **{
+            field.name: np.concatenate(
+                [
+                    getattr(part, field.name)[rows]
+                    for part, rows in zip(parts, kept, strict=True)
+                ]
+            )
+            for field in dataclasses.fields(FoldedRows)
+        }
+    )
 
 
 def _scored(sums: RowSums) -> FoldedRows:

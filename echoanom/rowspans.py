@@ -105,7 +105,9 @@ def lay_out(first_rows: NDArray[np.int64], size: int) -> Layout:
     return Layout(first, count, places.astype(np.int32))
 
 
-def row_spans(reader: IndexedReader, index: WindowIndex) -> Iterator[RowSpan]:
+def row_spans(
+    reader: IndexedReader, index: WindowIndex, batches: range | None = None
+) -> Iterator[RowSpan]:
     """Read the rows of one batch of windows after the other.
 
     The next batch is read while its user is busy with the one before.
@@ -116,11 +118,13 @@ def row_spans(reader: IndexedReader, index: WindowIndex) -> Iterator[RowSpan]:
         Gives the rows.
     index : WindowIndex
         The windows, in order of time: not shuffled.
+    batches : range, optional
+        Numbers of the batches to read, at least one; those of an epoch if left out.
 
     Yields
     ------
     RowSpan
-        The rows of each batch of an epoch.
+        The rows of each batch.
 
     Raises
     ------
@@ -138,8 +142,9 @@ def row_spans(reader: IndexedReader, index: WindowIndex) -> Iterator[RowSpan]:
         return RowSpan(layout.rows, layout.places, _one(values), _one(observed))
 
     with concurrent.futures.ThreadPoolExecutor(1, "echoanom-rows") as reading:
-        ahead = reading.submit(read, 0)
-        for batch in range(1, index.batches):
+        first, *others = range(index.batches) if batches is None else batches
+        ahead = reading.submit(read, first)
+        for batch in others:
             span = ahead.result()
             ahead = reading.submit(read, batch)
             yield span

@@ -4,32 +4,47 @@ Windows come in order of time, and their errors are folded as they come, so memo
 a few batches whatever the number of days. What travels to TensorFlow are the rows that
 a batch of windows covers, each once; the graph frames them. Shares of the columns go to
 a scratch file when they are many.
+
+On a cluster, workers compute parts of it with the same function, and the same number of
+TensorFlow's threads as it has here: on a processor, that number decides the last bits of
+what a network computes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from echoanom.artifact import Artifact
+from echoanom.artifact import Artifact, load_artifact
 from echoanom.autoencoder import cell_errors, mean_over_observed
-from echoanom.dataset import Dataset
-from echoanom.folding import Fold, FoldedRows, sum_rows
+from echoanom.dataset import Dataset, open_dataset
+from echoanom.distributed import Cluster, everywhere
+from echoanom.errors import ArtifactError, ClusterError
+from echoanom.folding import Fold, FoldedRows, between, sum_rows
 from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
 from echoanom.progress import Progress, no_progress
 from echoanom.reader import IndexedReader
 from echoanom.rowspans import row_spans
+from echoanom.scoreparts import cut, warm_up
 from echoanom.scores import ScoreTable
 from echoanom.serving import CELLS_AT_ONCE, require_tensorflow
 from echoanom.windowing import Interval, WindowIndex, select
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _MOST_WINDOWS = 1024
 _MEMORY_BYTES = 1 << 28
@@ -40,6 +55,40 @@ _Score = Callable[
 ]
 
 
+@dataclasses.dataclass(frozen=True)
+class ScorePart:
+    """All that is needed to score some batches of windows elsewhere.
+
+    Attributes
+    ----------
+    dataset : str
+        The dataset's folder, as path or URL.
+    dataset_digest : str
+        Which version of it.
+    model : str
+        The artifact's folder, as path or URL.
+    model_digest : str
+        Identity of the artifact that must be there.
+    threads : int
+        Threads that TensorFlow uses for one operation.
+    runs : RunTable
+        The runs that windows are taken from.
+    options : WindowOptions
+        Size, stride and batches.
+    batches : range
+        Numbers of the batches.
+    """
+
+    dataset: str
+    dataset_digest: str
+    model: str
+    model_digest: str
+    threads: int
+    runs: RunTable
+    options: WindowOptions
+    batches: range
+
+
 def score(
     dataset: Dataset,
     artifact: Artifact,
@@ -48,6 +97,7 @@ def score(
     batch_size: int | None = None,
     include: Sequence[Interval] | None = None,
     exclude: Sequence[Interval] = (),
+    client: Client | None = None,
     progress: Progress = no_progress,
 ) -> ScoreTable:
     """Score a dataset.
@@ -66,6 +116,10 @@ def score(
         Score rows inside these half-open intervals only [s since 1970-01-01 UTC].
     exclude : sequence of (int, int)
         Leave out rows inside these.
+    client : distributed.Client, optional
+        Let the workers of its cluster compute; this process does if left out. They
+        must reach dataset and artifact under the same paths or URLs. The result is the
+        same, bit for bit, if their processors are alike.
     progress : callable
         Told the windows done and all windows.
 
@@ -77,9 +131,12 @@ def score(
     Raises
     ------
     ArtifactError
-        If the dataset has other columns or another period than the model.
+        If the dataset has other columns or another period than the model, or workers
+        shall load a model that was never saved.
     WindowError
         If no window fits into any run.
+    ClusterError
+        If the cluster cannot be used, or is lost.
     """
     artifact.check_columns(dataset)
     options = WindowOptions(
@@ -89,9 +146,13 @@ def score(
         or default_batch_size(artifact.window.size, len(artifact.columns)),
     )
     runs = select(dataset.runs, dataset.period_s, include, exclude)
-    rows = score_runs(
-        dataset, runs, artifact.model, artifact.normalization, options, progress
-    )
+    if client is None:
+        rows = score_runs(
+            dataset, runs, artifact.model, artifact.normalization, options, progress
+        )
+    else:
+        cluster = Cluster(client)
+        rows = _score_on(cluster, dataset, artifact, runs, options, progress)
     return ScoreTable(
         times=rows.times,
         score=rows.score,
@@ -144,30 +205,178 @@ def score_runs(
     WindowError
         If no window fits into any run.
     """
-    options = dataclasses.replace(
-        options, shuffle=False, drop_remainder=False, min_observed=0.0
-    )
-    index = WindowIndex(runs, options)
-    errors_of = _compile(model)
-    times = dataset.times()
+    index = WindowIndex(runs, _in_order(options))
     rows = _Rows(covered_rows(runs, options), len(dataset.columns))
-    fold = Fold(options.size)
+    reader = IndexedReader(dataset, normalization)
+    errors_of = _compile(model)
     taken = 0
     progress("scoring", 0, len(index))
-    for span in row_spans(IndexedReader(dataset, normalization), index):
+    for windows, parts in _fold(
+        reader, errors_of, runs, dataset.period_s, index, range(index.batches)
+    ):
+        rows.append(parts)
+        taken += windows
+        progress("scoring", taken, len(index))
+    return rows.whole()
+
+
+def _score_on(
+    cluster: Cluster,
+    dataset: Dataset,
+    artifact: Artifact,
+    runs: RunTable,
+    options: WindowOptions,
+    progress: Progress,
+) -> FoldedRows:
+    """Let workers score parts, and put them together as they come."""
+    if not artifact.path:
+        raise ArtifactError(
+            "a model must be saved where workers can load it, but this one was not"
+        )
+    index = WindowIndex(runs, _in_order(options))
+    rows = _Rows(covered_rows(runs, options), len(dataset.columns))
+    batches = cut(index, len(dataset.columns))
+    whole = ScorePart(
+        dataset=everywhere(dataset.path),
+        dataset_digest=dataset.digest,
+        model=everywhere(artifact.path),
+        model_digest=artifact.digest,
+        threads=_threads(),
+        runs=runs,
+        options=index.options,
+        batches=range(0),
+    )
+    tasks = ((dataclasses.replace(whole, batches=part),) for part in batches)
+    progress("scoring", 0, len(index))
+    with contextlib.closing(cluster.map(score_part, tasks)) as found:
+        for position, part in found:
+            rows.append([part])
+            taken = min(batches[position].stop * options.batch_size, len(index))
+            progress("scoring", taken, len(index))
+    return rows.whole()
+
+
+def score_part(part: ScorePart) -> FoldedRows:
+    """Score some batches of windows.
+
+    Parameters
+    ----------
+    part : ScorePart
+        Which, of what, with what.
+
+    Returns
+    -------
+    FoldedRows
+        The rows from the start of its first window up to the first window behind it,
+        as they are when all batches are scored in one process.
+
+    Raises
+    ------
+    ArtifactError
+        If the artifact is not the one that is meant.
+    DatasetError
+        If the dataset's version is not there.
+    ClusterError
+        If TensorFlow is in use here with another number of threads.
+    """
+    _use_threads(part.threads)
+    with _LOADING:
+        reader, errors_of, period_s = _load(
+            part.dataset, part.dataset_digest, part.model, part.model_digest
+        )
+    index = WindowIndex(part.runs, part.options)
+    begin_s, end_s = (
+        int(_times(part.runs, period_s, index.batch(batch)[:1])[0])
+        if batch < index.batches
+        else None
+        for batch in (part.batches.start, part.batches.stop)
+    )
+    assert begin_s is not None
+    folded: list[FoldedRows] = []
+    batches = warm_up(index, part.batches)
+    for _, parts in _fold(reader, errors_of, part.runs, period_s, index, batches):
+        # What the first batches give is only needed as far as it reaches into the part.
+        folded += [found for found in parts if (found.times >= begin_s).any()]
+    return between(folded, begin_s, end_s)
+
+
+def _fold(
+    reader: IndexedReader,
+    errors_of: _Score,
+    runs: RunTable,
+    period_s: int,
+    index: WindowIndex,
+    batches: range,
+) -> Iterator[tuple[int, list[FoldedRows]]]:
+    """Yield windows and finished rows of one batch after the other, and the rest."""
+    fold = Fold(index.options.size)
+    for span in row_spans(reader, index, batches):
         errors, window_errors = errors_of(span.values, span.observed, span.places)
         sums = sum_rows(
-            times[span.rows],
+            _times(runs, period_s, span.rows),
             span.observed,
             span.places,
             errors.numpy(),
             window_errors.numpy(),
         )
-        rows.append(fold.add(sums))
-        taken += len(span.places)
-        progress("scoring", taken, len(index))
-    rows.append(fold.finish())
-    return rows.whole()
+        yield len(span.places), fold.add(sums)
+    yield 0, fold.finish()
+
+
+def _times(runs: RunTable, period_s: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    run = np.searchsorted(runs.first_row, rows, side="right") - 1
+    return np.asarray(
+        runs.start_s[run] + (rows - runs.first_row[run]) * period_s, dtype=np.int64
+    )
+
+
+def _in_order(options: WindowOptions) -> WindowOptions:
+    return dataclasses.replace(
+        options, shuffle=False, drop_remainder=False, min_observed=0.0
+    )
+
+
+_LOADING = threading.Lock()  # for workers with several threads
+
+
+@functools.lru_cache(maxsize=1)
+def _load(
+    dataset: str, dataset_digest: str, model: str, model_digest: str
+) -> tuple[IndexedReader, _Score, int]:
+    """Open dataset and model once for all parts that this process scores."""
+    artifact = load_artifact(model)
+    if artifact.digest != model_digest:
+        raise ArtifactError(
+            f"{model}: must be the model {model_digest}, is {artifact.digest}; it was"
+            " trained again meanwhile, or is another one on this worker"
+        )
+    opened = open_dataset(f"{dataset}@{dataset_digest}")
+    reader = IndexedReader(opened, artifact.normalization)
+    return reader, _compile(artifact.model), opened.period_s
+
+
+def _threads() -> int:
+    """Return how many threads TensorFlow uses for one operation."""
+    chosen = int(tf.config.threading.get_intra_op_parallelism_threads())
+    said = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if chosen or (said.isdecimal() and int(said)):
+        return chosen or int(said)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _use_threads(threads: int) -> None:
+    if _threads() == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        raise ClusterError(
+            f"TensorFlow must use {threads} threads as where the client is, for the"
+            f" same last bits, but is in use on a worker with {_threads()}; restart the"
+            f" workers, or set TF_NUM_INTRAOP_THREADS={_threads()} for the client"
+        ) from None
 
 
 def default_batch_size(size: int, columns: int) -> int:

@@ -23,13 +23,14 @@ LAYERS = (
     "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest versions dataset buffers rowstore reader verification inspection",
-    "planning conversion",
+    "manifest versions planning distributed dataset buffers rowstore reader"
+    " verification inspection",
+    "sources shards conversion",
     "windowing rowspans framing pool recordstream streaming batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
-    "autoencoder serving history artifact folding scoring holdout checkpoints"
-    " resuming fitting training",
+    "autoencoder serving history artifact folding scoreparts scoring holdout"
+    " checkpoints resuming fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
     "cli __main__",
@@ -41,7 +42,10 @@ ORDER = {
 }
 # Slow to import, or optional: only inside functions, or in modules that are themselves
 # imported inside functions.
-HEAVY = ("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars")
+HEAVY = (
+    *("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars"),
+    *("distributed", "dask"),
+)
 HEAVY_AT_TOP = {
     "devicerows": {"tensorflow"},
     "pydataset": {"keras"},
