@@ -80,6 +80,11 @@ class ShardCache:
         self._start_anew()
         _caches.add(self)
 
+    @property
+    def limit_bytes(self) -> int:
+        """What its shards may take together [byte]."""
+        return self._folder.limit_bytes
+
     def map(self, wanted: Wanted) -> memoryview:
         """Map a shard, and fetch it before if need be.
 

@@ -7,16 +7,10 @@ dataset: rows that stay wait in a scratch file, or are the most recent ones.
 
 from __future__ import annotations
 
-import collections
 import functools
 import logging
 import mmap
-import shutil
-import tempfile
-import threading
-from typing import IO
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,12 +19,11 @@ from echoanom.dataset import Dataset
 from echoanom.errors import CorruptionError, OptionError, WindowError
 from echoanom.normalization import Normalization, take_in
 from echoanom.rowstore import Kept, Observed, Recent, RowStore
+from echoanom.shardmaps import ShardMaps, exceeds_cache
 
 logger = logging.getLogger(__name__)
 
 MEMORY_BYTES = 32 << 20
-
-_OPEN_SHARDS = 128  # each takes a file descriptor
 
 
 class IndexedReader:
@@ -86,10 +79,12 @@ class IndexedReader:
         ends = np.cumsum(dataset.manifest.record_rows)
         shards = dataset.manifest.shards
         self._record_ends = np.cumsum([shard.records.own for shard in shards])
+        self._shard_ends = np.cumsum([shard.rows for shard in shards])
         # What has been checked once need not be checked again.
         self._unchecked = np.full(len(ends), verify)
-        self._maps: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
-        self._lock = threading.Lock()
+        self._maps = ShardMaps(dataset)
+        self._fetches = not storage.is_local(dataset.path)
+        self._exceeds_cache = exceeds_cache(dataset)
         needed = dataset.rows * columns * (5 if observed else 4)
         fits = needed <= memory_bytes
         self._store: RowStore = (
@@ -154,16 +149,31 @@ class IndexedReader:
             If stored bytes are not what the manifest says.
         """
         size = values.shape[1]
+        if self._exceeds_cache and self._maps.comes_again:
+            self._read_in_order()
         if len(first_rows):
             begin, end = int(first_rows.min()), int(first_rows.max()) + size
             if begin < 0 or end > self._dataset.rows:
                 raise WindowError(
                     f"rows must lie in [0, {self._dataset.rows}), got {begin} to {end}"
                 )
+            if self._fetches:
+                rows = np.concatenate([first_rows, first_rows + size - 1])
+                self._maps.expect(np.unique(self._shard_of(rows)).tolist())
         for i, first in enumerate(first_rows.tolist()):
             self._store.read(
                 first, values[i], None if observed is None else observed[i]
             )
+
+    def _shard_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._shard_ends, rows, side="right")
+
+    def _read_in_order(self) -> None:
+        """Read what is left of the dataset: in random order its shards come and go."""
+        self._exceeds_cache = False
+        if isinstance(self._store, Kept):
+            logger.info("%s: all rows are read once, in order", self._dataset.path)
+            self._store.fill()
 
     def _fill(
         self, record: int, values: NDArray[np.float32], observed: Observed
@@ -172,21 +182,12 @@ class IndexedReader:
         shard = int(np.searchsorted(self._record_ends, record, side="right"))
         listed = self._dataset.manifest.shards[shard].records
         within = record - int(self._record_ends[shard]) + listed.own
-        data = self._map(shard)
+        data = self._maps.get(shard)
         check = bool(self._unchecked[record])
         block = read_block(self._dataset, shard, within, data, check=check)
         self._unchecked[record] = False
         take_in(block.values, block.filled, self._normalization, values, observed)
         _forget(data, listed.offset[within], listed.length[within])
-
-    def _map(self, shard: int) -> memoryview:
-        with self._lock:
-            if shard not in self._maps:
-                self._maps[shard] = map_shard(self._dataset, shard)
-            self._maps.move_to_end(shard)
-            if len(self._maps) > _OPEN_SHARDS:
-                self._maps.popitem(last=False)  # unmapped when nobody reads it
-            return self._maps[shard]
 
 
 @functools.lru_cache(maxsize=1)
@@ -228,40 +229,6 @@ def _forget(data: memoryview, begin: int, size: int) -> None:
     if hasattr(mmap, "MADV_DONTNEED") and isinstance(data.obj, mmap.mmap):
         start = begin - begin % mmap.PAGESIZE
         data.obj.madvise(mmap.MADV_DONTNEED, start, begin + size - start)
-
-
-def map_shard(dataset: Dataset, shard: int) -> memoryview:
-    """Map a shard's file into memory.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The dataset.
-    shard : int
-        The shard's position in the manifest.
-
-    Returns
-    -------
-    memoryview
-        The file's content.
-
-    Raises
-    ------
-    CorruptionError
-        If it is missing or has another size than the manifest says.
-    """
-    path = dataset.shard_path(shard)
-    expected = dataset.manifest.shards[shard].bytes
-    if not storage.exists(path):
-        raise CorruptionError(f"{path}: the shard is missing; convert again")
-    with storage.storage_errors(path, "read"), _local(path) as file:
-        file.seek(0, 2)
-        if file.tell() != expected:
-            raise CorruptionError(
-                f"{path}: the shard must have {expected} bytes, has {file.tell()};"
-                " convert again"
-            )
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def read_block(
@@ -322,13 +289,3 @@ def read_block(
             " convert again"
         ) from None
     return block
-
-
-def _local(path: str) -> IO[bytes]:
-    if storage.is_local(path):
-        return open(storage.filesystem(path)[1], "rb")
-    copy: IO[bytes] = tempfile.TemporaryFile(prefix="echoanom-")
-    with fsspec.open(path, "rb") as file:
-        shutil.copyfileobj(file, copy, 1 << 22)
-    copy.flush()
-    return copy

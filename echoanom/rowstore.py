@@ -212,6 +212,10 @@ class Kept:
                 self._need(range(first, last + 1))
         self._place.read(first_row, values, observed)
 
+    def fill(self) -> None:
+        """Fill all records that are not filled yet, in order."""
+        self._need(range(len(self._ends)))
+
     def _need(self, records: Iterable[int]) -> None:
         todo = [record for record in records if self._state[record] != _DONE]
         while todo:

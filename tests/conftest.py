@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-from echoanom import objects
+from echoanom import s3requests
 from echoanom.testing.s3server import S3Server, s3_server
 
 # Before anything imports TensorFlow, which reads them once.
@@ -44,6 +44,11 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["ECHOANOM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +86,7 @@ def bucket(s3: S3Server) -> str:
 
 def forget_clients() -> None:
     """Let the environment decide anew how stores are reached."""
-    objects.forget_clients()
+    s3requests.forget_clients()
     for filesystem in ("s3", "s3a"):
         fsspec.get_filesystem_class(filesystem).clear_instance_cache()
 

@@ -33,7 +33,8 @@ from echoanom.dataset import open_dataset
 from echoanom.errors import ColumnsError, DataError, MetaInfoError, StorageError
 from echoanom.options import ShardOptions, StackOptions, TableOptions
 from echoanom.planning import plan
-from echoanom.reader import IndexedReader, map_shard, read_block
+from echoanom.reader import IndexedReader, read_block
+from echoanom.shardmaps import map_shard
 from echoanom.verification import verify
 
 TABLE = TableOptions(period_s=PERIOD_S)

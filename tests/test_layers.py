@@ -16,14 +16,14 @@ PACKAGE = Path(echoanom.__file__).parent
 
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
-    "errors options columns progress retries s3errors objects storage"
-    " cachefolder arrival cache publishing stamps",
+    "errors options columns progress retries s3errors s3requests multipart objects"
+    " storage cachefolder arrival cache publishing stamps",
     "testing",
     "simulation",
     "bulkcells cells averaging merging daily discovery",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest versions planning distributed dataset buffers rowstore reader"
+    "manifest versions planning distributed connecting dataset buffers rowstore shardmaps reader"
     " verification inspection",
     "sources shards conversion",
     "windowing rowspans framing pool recordstream streaming batching",

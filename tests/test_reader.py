@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from echoanom.dataset import Dataset
 from echoanom.errors import CorruptionError, WindowError
 from echoanom.normalization import fit_normalization
-from echoanom.reader import IndexedReader, map_shard, observed_shares, read_block
+from echoanom.reader import IndexedReader, observed_shares, read_block
+from echoanom.shardmaps import map_shard
 
 
 @pytest.fixture(scope="module")
