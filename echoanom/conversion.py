@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from echoanom import objects, publishing, storage, versions
+from echoanom import multipart, objects, publishing, storage, versions
 from echoanom.coverage import Coverage
 from echoanom.discovery import SensorFiles, find_sensors
 from echoanom.distributed import Cluster, everywhere
@@ -317,7 +317,7 @@ def _publish(destination: str, manifest: Manifest, seen: publishing.Seen) -> Non
         ) from None
     if objects.is_object(destination):
         # Of runs that were killed. One that still goes on would lose: it began before.
-        objects.abort_uploads(storage.join(destination, SHARDS) + "/")
+        multipart.abort_uploads(storage.join(destination, SHARDS) + "/")
 
 
 def _make(

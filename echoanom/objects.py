@@ -1,44 +1,28 @@
 """Objects of an S3 store: read in parallel ranges, written whole or not at all.
 
-What is small and rare, such as listing a folder, goes through fsspec's s3fs (`storage`
-does that). What carries data, or a condition, goes through boto3 here: its transfer
-manager reads one object in threads of ranged GETs and aborts an upload of many parts
-that fails, and a conditional PUT decides between two writers.
-
-Credentials, region and endpoint are those of every AWS tool: environment, shared files,
-container or instance. ``ECHOANOM_S3_ANONYMOUS=1`` sends none, for public buckets;
-``ECHOANOM_S3_REQUESTER_PAYS=1`` agrees to pay for the transfer.
+What is small and rare, such as telling whether a folder exists, goes through fsspec's
+s3fs (`storage` does that). What carries data, or a condition, goes through boto3 here:
+one object is read and written in several threads, each range and part with its own
+attempts, and a conditional PUT decides between two writers.
 """
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import io
 import os
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from echoanom import s3errors
-from echoanom.errors import StorageError
-from echoanom.retries import ATTEMPTS, attempt
+from echoanom.errors import ConflictError, StorageError
+from echoanom.multipart import PART_BYTES, upload_parts
+from echoanom.s3requests import THREADS, payer, request, split, whole
 
-Result = TypeVar("Result")
-
-ANONYMOUS = "ECHOANOM_S3_ANONYMOUS"
-REQUESTER_PAYS = "ECHOANOM_S3_REQUESTER_PAYS"
-
-PART_BYTES = 8 << 20
-"""Size of the ranges that are read, and of the parts that are uploaded, in parallel."""
-
-THREADS = 8
 _AHEAD = 4
-CONNECT_S = 5
-SILENCE_S = 20
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,22 +63,6 @@ def is_object(path: str) -> bool:
     return path.startswith(("s3://", "s3a://"))
 
 
-def switched_on(name: str) -> bool:
-    """Read a switch from the environment.
-
-    Parameters
-    ----------
-    name : str
-        `ANONYMOUS` or `REQUESTER_PAYS`.
-
-    Returns
-    -------
-    bool
-        False if it is not set, or to 0, no or false.
-    """
-    return os.environ.get(name, "").lower() not in ("", "0", "no", "false")
-
-
 def describe(url: str) -> ObjectInfo:
     """Ask for an object's size, tag and time.
 
@@ -113,13 +81,7 @@ def describe(url: str) -> ObjectInfo:
     StorageError
         If there is no such object, or it cannot be asked for.
     """
-    found = _request("read", url, lambda s3, at: s3.head_object(**at))
-    return ObjectInfo(
-        url=url,
-        size=found["ContentLength"],
-        etag=found["ETag"],
-        modified_s=found["LastModified"].timestamp(),
-    )
+    return _read(url, 0, 1)[1]
 
 
 def read(
@@ -150,22 +112,46 @@ def read(
     StorageError
         If it cannot be read, or is another object by now.
     """
+    content, found = _read(url, begin, size, etag)
+    return content, found.etag
+
+
+def _read(
+    url: str, begin: int = 0, size: int | None = None, etag: str | None = None
+) -> tuple[bytes, ObjectInfo]:
     more = {} if etag is None else {"IfMatch": etag}
-    if begin or size is not None:
+    ranged = begin > 0 or size is not None
+    if ranged:
         last = "" if size is None else str(begin + size - 1)
         more["Range"] = f"bytes={begin}-{last}"
 
-    def get(s3: Any, at: dict[str, str]) -> tuple[bytes, str]:
+    def get(s3: Any, at: dict[str, str]) -> tuple[bytes, ObjectInfo]:
         try:
-            answer = s3.get_object(**at, **more)
+            answer = whole(s3.get_object(**at, **more), *_TOLD)
         except s3.exceptions.ClientError as error:
             if s3errors.code(error) == "InvalidRange":  # it ends before
-                return b"", s3.head_object(**at)["ETag"]
+                return b"", _info(url, whole(s3.head_object(**at), *_TOLD))
             raise
         with answer["Body"] as body:
-            return body.read(), answer["ETag"]
+            content = body.read()
+        if len(content) != answer["ContentLength"]:
+            raise ConnectionError(s3errors.CUT)
+        return content, _info(url, answer)
 
-    return _request("read", url, get)
+    return request("read", url, get)
+
+
+_TOLD = ("ContentLength", "ETag", "LastModified")
+
+
+def _info(url: str, answer: Mapping[str, Any]) -> ObjectInfo:
+    _, _, total = answer.get("ContentRange", "").rpartition("/")
+    return ObjectInfo(
+        url=url,
+        size=int(total or answer["ContentLength"]),
+        etag=answer["ETag"],
+        modified_s=answer["LastModified"].timestamp(),
+    )
 
 
 def download(url: str, path: str) -> None:
@@ -184,12 +170,30 @@ def download(url: str, path: str) -> None:
         If it cannot be read, or is replaced meanwhile.
     """
 
-    def get(s3: Any, at: dict[str, str]) -> None:
-        place = {"Bucket": at.pop("Bucket"), "Key": at.pop("Key")}
-        with open(path, "wb") as file:
-            s3.download_fileobj(**place, Fileobj=file, ExtraArgs=at, Config=_transfer())
+    content, found = _read(url, 0, PART_BYTES)
+    try:
+        with (
+            open(path, "wb", buffering=0) as file,
+            concurrent.futures.ThreadPoolExecutor(THREADS) as pool,
+        ):
 
-    _request("read", url, get)
+            def fetch(begin: int) -> None:
+                put(begin, _read(url, begin, PART_BYTES, found.etag)[0])
+
+            def put(begin: int, content: bytes) -> None:
+                left = memoryview(content)
+                while left:
+                    written = os.pwrite(file.fileno(), left, begin)
+                    begin, left = begin + written, left[written:]
+
+            try:
+                put(0, content)
+                list(pool.map(fetch, range(PART_BYTES, found.size, PART_BYTES)))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def upload(url: str, path: str) -> None:
@@ -208,11 +212,15 @@ def upload(url: str, path: str) -> None:
         If it cannot be written. Parts that were uploaded are removed.
     """
 
-    def put(s3: Any, at: dict[str, str]) -> None:
-        place = {"Bucket": at.pop("Bucket"), "Key": at.pop("Key")}
-        s3.upload_file(path, **place, ExtraArgs=at, Config=_transfer())
-
-    _request("write", url, put)
+    try:
+        if os.path.getsize(path) >= 2 * PART_BYTES:
+            upload_parts(url, path)
+            return
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    write(url, content)
 
 
 def write(
@@ -253,10 +261,15 @@ def write(
             # An attempt whose answer was lost may have been carried out.
             if s3errors.is_conflict(error) and uncertain and read(url)[0] == content:
                 return
-            uncertain = uncertain or s3errors.code(error) != s3errors.UNDECIDED
+            if etag is not None and s3errors.code(error) in s3errors.MISSING:
+                raise ConflictError(
+                    f"cannot write {url}: another writer removed it meanwhile; run"
+                    " again"
+                ) from error
+            uncertain = True
             raise
 
-    _request("write", url, put, conditional=bool(condition))
+    request("write", url, put)
 
 
 def list_objects(
@@ -289,10 +302,10 @@ def list_objects(
     if after:
         place["StartAfter"] = start + after
     while True:
-        page = _request(
+        page = request(
             "list",
             prefix,
-            lambda s3, at: s3.list_objects_v2(**place, **_payer()),
+            lambda s3, at: whole(s3.list_objects_v2(**place, **payer()), "Name"),
         )
         for entry in page.get("Contents", ()):
             if last is not None and entry["Key"] > start + last:
@@ -306,43 +319,6 @@ def list_objects(
         if not page.get("IsTruncated"):
             return
         place["ContinuationToken"] = page["NextContinuationToken"]
-
-
-def abort_uploads(prefix: str) -> int:
-    """Remove the parts of uploads that never came to an end.
-
-    Parameters
-    ----------
-    prefix : str
-        What the URLs of their objects begin with.
-
-    Returns
-    -------
-    int
-        How many uploads there were.
-
-    Raises
-    ------
-    StorageError
-        If they cannot be listed or removed.
-    """
-    bucket, start = split(prefix)
-
-    def find(s3: Any, at: dict[str, str]) -> list[dict[str, Any]]:
-        pages = s3.get_paginator("list_multipart_uploads")
-        found = pages.paginate(Bucket=bucket, Prefix=start)
-        return [upload for page in found for upload in page.get("Uploads", ())]
-
-    uploads = _request("list", prefix, find)
-    for one in uploads:
-
-        def abort(s3: Any, at: dict[str, str], one: dict[str, Any] = one) -> None:
-            place = {"Bucket": bucket, "Key": one["Key"], "UploadId": one["UploadId"]}
-            with contextlib.suppress(s3.exceptions.NoSuchUpload):  # it ended meanwhile
-                s3.abort_multipart_upload(**place)
-
-        _request("remove", prefix, abort)
-    return len(uploads)
 
 
 class ObjectStream(io.RawIOBase):
@@ -362,9 +338,9 @@ class ObjectStream(io.RawIOBase):
     """
 
     def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
+        self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD, "echoanom-object")
         info = describe(url)
         self.name = url
-        self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD, "echoanom-object")
         self._begins = iter(range(0, info.size, part_bytes))
         self._fetch = functools.partial(read, url, size=part_bytes, etag=info.etag)
         self._parts: collections.deque[concurrent.futures.Future[tuple[bytes, str]]] = (
@@ -416,94 +392,3 @@ class ObjectStream(io.RawIOBase):
         begin = next(self._begins, None)
         if begin is not None:
             self._parts.append(self._pool.submit(self._fetch, begin))
-
-
-def split(url: str) -> tuple[str, str]:
-    """Take an S3 URL apart.
-
-    Parameters
-    ----------
-    url : str
-        The URL.
-
-    Returns
-    -------
-    bucket, key : str
-        Its parts; the key is empty for a bucket.
-
-    Raises
-    ------
-    StorageError
-        If it names no bucket.
-    """
-    bucket, _, key = url.partition("://")[2].partition("/")
-    if not bucket:
-        raise StorageError(f"an S3 URL must be s3://<bucket>/<key>, got {url}")
-    return bucket, key
-
-
-def _request(
-    doing: str,
-    url: str,
-    call: Callable[[Any, dict[str, str]], Result],
-    conditional: bool = False,
-) -> Result:
-    """Do one request, again if need be, and say in one line what went wrong."""
-    bucket, key = split(url)
-
-    def once() -> Result:
-        s3 = _client(os.getpid(), switched_on(ANONYMOUS), conditional)
-        try:
-            return call(s3, {"Bucket": bucket, "Key": key, **_payer()})
-        except Exception as error:
-            if s3errors.is_expired(error):
-                forget_clients()  # what the next one finds may be newer
-            raise
-
-    try:
-        return attempt(once, s3errors.worth, f"to {doing} {url}")
-    except StorageError:
-        raise
-    except Exception as error:
-        raise s3errors.explain(error, doing, url) from error
-
-
-def forget_clients() -> None:
-    """Let the environment decide anew how stores are reached."""
-    _client.cache_clear()
-
-
-def _payer() -> dict[str, str]:
-    return {"RequestPayer": "requester"} if switched_on(REQUESTER_PAYS) else {}
-
-
-@functools.cache
-def _client(process: int, anonymous: bool, conditional: bool) -> Any:
-    # One a process: connections do not survive a fork. Of a conditional request only
-    # `write` knows whether it may be tried again.
-    import boto3
-    import botocore
-    import botocore.config
-
-    config = botocore.config.Config(
-        connect_timeout=CONNECT_S,
-        read_timeout=SILENCE_S,
-        retries={"mode": "standard", "total_max_attempts": 1 if conditional else 3},
-        max_pool_connections=4 * THREADS,
-        tcp_keepalive=True,
-        **({"signature_version": botocore.UNSIGNED} if anonymous else {}),
-    )
-    return boto3.session.Session().client("s3", config=config)
-
-
-@functools.cache
-def _transfer() -> Any:
-    from boto3.s3.transfer import TransferConfig
-
-    return TransferConfig(
-        multipart_threshold=2 * PART_BYTES,
-        multipart_chunksize=PART_BYTES,
-        max_concurrency=THREADS,
-        num_download_attempts=ATTEMPTS,
-        io_chunksize=_CHUNK_BYTES,
-    )

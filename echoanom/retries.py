@@ -6,6 +6,7 @@ try again themselves: so there is one budget, and a give-up is never the product
 
 from __future__ import annotations
 
+import collections
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,6 +29,8 @@ def attempt(
     call: Callable[[], Result], worth: Callable[[BaseException], int], what: str
 ) -> Result:
     """Call until it succeeds, fails for good, or failed often enough.
+
+    Failures are counted by what they are worth, and never exceed `ATTEMPTS` in all.
 
     Pauses are drawn from [0, p], where p doubles from a tenth of a second to ten ("full
     jitter": M. Brooker, Exponential backoff and jitter, AWS Architecture Blog, 2015).
@@ -64,9 +67,15 @@ def attempt(
             pause,
         )
 
+    failed: collections.Counter[int] = collections.Counter()
+
     def enough(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        return error is not None and state.attempt_number >= worth(error)
+        if error is None:
+            return False
+        worth_it = worth(error)
+        failed[worth_it] += 1
+        return failed[worth_it] >= worth_it or state.attempt_number >= ATTEMPTS
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Exception),

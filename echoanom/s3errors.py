@@ -15,6 +15,11 @@ from echoanom.retries import ATTEMPTS, FEW_ATTEMPTS
 UNDECIDED = "ConditionalRequestConflict"
 """The code for two conditional writes at the same moment: neither was carried out."""
 
+MISSING = ("NoSuchKey", "404", "NotFound")
+"""Codes for an object that is not there."""
+
+CUT = "the answer ended early"
+
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
 _BUSY = (
     "SlowDown",
@@ -38,6 +43,24 @@ _REFUSED = {
     "InvalidToken": "the session token is not valid",
     "InvalidSecurity": "they are not valid",
 }
+
+
+# What libraries say of a broken connection holds the whole request. By parts of their
+# errors' names, the first that fits:
+_BROKEN = {
+    "Timeout": "nothing came any more, for too long",
+    "IncompleteRead": CUT,
+    "ResponseStreaming": CUT,
+    "ClientPayload": CUT,
+    "ResponseParser": "an answer that is not XML as it must be",
+    "Checksum": "the content's checksum was wrong",
+    "BrokenPipe": "the connection was reset",
+    "ConnectionReset": "the connection was reset",
+    "ConnectionClosed": "the connection was closed before an answer",
+    "RemoteDisconnected": "the connection was closed before an answer",
+    "ServerDisconnected": "the connection was closed before an answer",
+}
+_ANONYMOUS = "ECHOANOM_S3_ANONYMOUS=1"
 
 
 def code(error: BaseException) -> str:
@@ -74,7 +97,8 @@ def is_expired(error: BaseException) -> bool:
     bool
         True if newer ones may do.
     """
-    return code(error) in _EXPIRED
+    # The answer to HEAD has no body that would say so.
+    return code(error) in (*_EXPIRED, "400")
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -104,29 +128,35 @@ def worth(error: BaseException) -> int:
     Returns
     -------
     int
-        Many if the store was too busy or broken for an answer, the connection broke or
-        stalled, or credentials ran out; a few if nobody answers at all; 1 for the rest.
+        Many if the store was too busy or broken for an answer, or the connection broke
+        or stalled; a few if nobody answers at all, or credentials ran out and newer
+        ones may be there; 1 for the rest.
     """
-    if not _passes(error):
-        return 1
-    return FEW_ATTEMPTS if _is_unanswered(error) else ATTEMPTS
+    if is_expired(error) or _is_unanswered(error):
+        return FEW_ATTEMPTS
+    return ATTEMPTS if _passes(error) else 1
 
 
 def _passes(error: BaseException) -> bool:
+    import aiohttp
     import botocore.exceptions
+    import botocore.parsers
     import urllib3.exceptions
 
     if isinstance(error, StorageError):
         return False
     found = code(error)
     if found:
-        return found in _BUSY + _EXPIRED or _status(error) in (429, 500, 502, 503, 504)
+        return found in _BUSY or _status(error) in (429, 500, 502, 503, 504)
     broken = (
         botocore.exceptions.ConnectionError,
         botocore.exceptions.HTTPClientError,
         botocore.exceptions.ResponseStreamingError,
         botocore.exceptions.IncompleteReadError,
+        botocore.exceptions.FlexibleChecksumError,
+        botocore.parsers.ResponseParserError,
         urllib3.exceptions.HTTPError,
+        aiohttp.ClientError,
         ConnectionError,
         TimeoutError,
     )
@@ -162,9 +192,9 @@ def _reason(error: BaseException, url: str) -> str:
         return (
             "another writer changed it meanwhile; look at what is there, and run again"
         )
-    if found in ("NoSuchBucket",):
+    if found == "NoSuchBucket":
         return f"the bucket {bucket} does not exist"
-    if found in ("NoSuchKey", "404", "NotFound"):
+    if found in MISSING:
         return "it does not exist"
     if found in _REFUSED:
         return (
@@ -176,21 +206,22 @@ def _reason(error: BaseException, url: str) -> str:
     if found in ("AccessDenied", "403", "AllAccessDisabled"):
         return (
             "the store denies access; it must be granted to these credentials, or a"
-            " public bucket be read without any (--s3-anonymous)"
+            f" public bucket be read without any ({_ANONYMOUS})"
+        )
+    if found == "400":
+        return (
+            "the store refuses the request (400); check whether the credentials have"
+            " expired, and AWS_DEFAULT_REGION"
         )
     if found in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed"):
         region = _header(error, "x-amz-bucket-region")
-        there = (
-            f" {region}; set AWS_DEFAULT_REGION to it"
-            if region
-            else (" elsewhere; set AWS_DEFAULT_REGION to where it is")
-        )
-        return f"the bucket {bucket} is in region{there}"
+        where = f"in the region {region}" if region else "in another region"
+        return f"the bucket {bucket} is {where}; set AWS_DEFAULT_REGION to it"
     if any("NoCredentials" in name or "PartialCredentials" in name for name in names):
         return (
             "no AWS credentials were found; set AWS_ACCESS_KEY_ID and"
             " AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or read a public"
-            " bucket without (--s3-anonymous)"
+            f" bucket without ({_ANONYMOUS})"
         )
     if _is_unanswered(error):
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get(
@@ -203,13 +234,15 @@ def _reason(error: BaseException, url: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    found = code(error)
-    innermost = list(_chain(error))[-1]
-    text = str(innermost).strip().partition("\n")[0]
-    status = _status(error)
+    found, status = code(error), _status(error)
     if found:
         return f"{found} ({status})" if status and found != str(status) else found
-    return text or type(innermost).__name__
+    names = " ".join(type(one).__name__ for one in _chain(error))
+    for part, text in _BROKEN.items():
+        if part in names:
+            return text
+    innermost = list(_chain(error))[-1]
+    return str(innermost).strip().partition("\n")[0] or type(innermost).__name__
 
 
 def _is_unanswered(error: BaseException) -> bool:
@@ -219,7 +252,12 @@ def _is_unanswered(error: BaseException) -> bool:
         botocore.exceptions.EndpointConnectionError,
         botocore.exceptions.ConnectTimeoutError,
     )
-    return any(isinstance(one, silent) for one in _chain(error))
+    chain = list(_chain(error))
+    # aiobotocore says the same of a connection that was made, and broke.
+    broken = any(
+        isinstance(one, ConnectionResetError | BrokenPipeError) for one in chain
+    )
+    return not broken and any(isinstance(one, silent) for one in chain)
 
 
 def _status(error: BaseException) -> int:
@@ -246,5 +284,4 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     while one is not None and id(one) not in seen:
         seen.add(id(one))
         yield one
-        last = getattr(one, "last_exception", None)  # the transfer manager's
-        one = last or one.__cause__ or one.__context__
+        one = one.__cause__ or one.__context__

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import fsspec
 from fsspec.core import url_to_fs
 
-from echoanom import objects, s3errors
+from echoanom import objects, s3errors, s3requests
 from echoanom.errors import EchoanomError, StorageError
 from echoanom.retries import attempt
 
@@ -98,18 +98,21 @@ def filesystem(path: str) -> tuple[Any, str]:
     with storage_errors(path, "use"):
         # Other processes write too, so a listing is only true when it is made.
         filesystem, inner = url_to_fs(path, use_listings_cache=False, **_options(path))
+    if objects.is_object(path):
+        filesystem.retries = 1  # `attempt` does
     return filesystem, inner
 
 
 def _options(path: str) -> dict[str, Any]:
     if not objects.is_object(path):
         return {}
+    s3requests.split(path)  # refuses a URL without bucket
     return {
-        "anon": objects.switched_on(objects.ANONYMOUS),
-        "requester_pays": objects.switched_on(objects.REQUESTER_PAYS),
+        "anon": s3requests.switched_on(s3requests.ANONYMOUS),
+        "requester_pays": s3requests.switched_on(s3requests.REQUESTER_PAYS),
         "config_kwargs": {
-            "connect_timeout": objects.CONNECT_S,
-            "read_timeout": objects.SILENCE_S,
+            "connect_timeout": s3requests.CONNECT_S,
+            "read_timeout": s3requests.SILENCE_S,
             "retries": {"mode": "standard", "total_max_attempts": 1},
         },
     }
@@ -117,10 +120,15 @@ def _options(path: str) -> dict[str, Any]:
 
 def _ask(path: str, doing: str, call: Callable[[Any, str], Result]) -> Result:
     """Use a path's file system; again, if an S3 store is busy."""
-    filesystem_, inner = filesystem(path)
 
     def once() -> Result:
-        return call(filesystem_, inner)
+        filesystem_, inner = filesystem(path)
+        try:
+            return call(filesystem_, inner)
+        except Exception as error:
+            if objects.is_object(path) and s3errors.is_expired(error):
+                filesystem_.clear_instance_cache()  # the next one's may be newer
+            raise
 
     with storage_errors(path, doing):
         if objects.is_object(path):
