@@ -14,6 +14,9 @@ from .events import Event as Event
 from .events import detect as detect
 from .events import read_events as read_events
 from .events import write_events as write_events
+from .fetching import DailyTable as DailyTable
+from .fetching import fetch_tables as fetch_tables
+from .fetching import list_tables as list_tables
 from .inspection import Inspection as Inspection
 from .inspection import inspect as inspect
 from .labels import Label as Label
@@ -45,5 +48,7 @@ from .thresholds import Threshold as Threshold
 from .training import train as train
 from .verification import Verification as Verification
 from .verification import verify as verify
+from .versions import Version as Version
+from .versions import list_versions as list_versions
 
 __version__: str

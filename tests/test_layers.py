@@ -20,7 +20,7 @@ LAYERS = (
     " storage cachefolder arrival cache publishing stamps",
     "testing",
     "simulation",
-    "bulkcells cells averaging merging daily discovery",
+    "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
     "manifest versions planning distributed connecting dataset buffers rowstore shardmaps reader"

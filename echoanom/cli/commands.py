@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import os
 from typing import Any
 
 import click
@@ -17,6 +19,11 @@ _COMMANDS = {
         "simulation",
         "Write daily CSVs of an observatory that does not exist, and their labels.",
     ),
+    "tables": (
+        "stores",
+        "List the daily tables of a folder or bucket: sensor, day and path.",
+    ),
+    "fetch": ("stores", "Copy daily tables from a store, or to one."),
     "convert": (
         "data",
         "Convert daily CSVs to a dataset of shards, or bring a dataset up to date.",
@@ -26,6 +33,10 @@ _COMMANDS = {
         "Say what a dataset holds: rows, runs, gaps, missing shares, statistics.",
     ),
     "verify": ("data", "Check every byte of a dataset against its manifest."),
+    "versions": (
+        "stores",
+        "List the versions of a dataset that can still be read, the current one first.",
+    ),
     "train": ("model", "Train an autoencoder on what is usual in a dataset."),
     "score": ("model", "Score every row of a dataset by how unusual it is."),
     "detect": ("findings", "Find events: stretches of rows that score high."),
@@ -100,7 +111,18 @@ class Commands(click.Group):
     help="Log what is being done to stderr, and where an error came from."
     " Twice for more.",
 )
-def echoanom(verbose: int) -> None:
+@click.option(
+    "--s3-anonymous",
+    is_flag=True,
+    help="Send no credentials to S3: for public buckets. Also: ECHOANOM_S3_ANONYMOUS=1.",
+)
+@click.option(
+    "--s3-requester-pays",
+    is_flag=True,
+    help="Pay for what is read from S3 buckets whose owner asks for it. Also:"
+    " ECHOANOM_S3_REQUESTER_PAYS=1.",
+)
+def echoanom(verbose: int, s3_anonymous: bool, s3_requester_pays: bool) -> None:
     """Find the moments in ocean observatory records that do not look like the others.
 
     Tables of one row a minute become a dataset of shards; an autoencoder learns what
@@ -117,3 +139,13 @@ def echoanom(verbose: int) -> None:
           --events events.csv --out report.html
     """
     start_logging(verbose)
+    # Processes and threads that a command starts are to reach stores in the same way.
+    for name, wanted in (
+        ("ECHOANOM_S3_ANONYMOUS", s3_anonymous),
+        ("ECHOANOM_S3_REQUESTER_PAYS", s3_requester_pays),
+    ):
+        if wanted and name not in os.environ:
+            os.environ[name] = "1"
+            click.get_current_context().call_on_close(
+                functools.partial(os.environ.pop, name)
+            )

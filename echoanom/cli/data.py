@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import click
 
 from echoanom.cli import dataset_text
+from echoanom.cli.cluster import connected, dask_option
 from echoanom.cli.console import print_json, print_lines, progress_bar
 from echoanom.cli.parameters import (
     Flag,
     command,
+    days_options,
     json_option,
     options_object,
     workers_option,
@@ -66,6 +69,7 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
     shard_mib=Flag("--shard-size", "Aimed size of a shard [MiB].", metavar="MIB"),
     record_kib=Flag("--record-size", "Aimed size of a record [KiB].", metavar="KIB"),
 )
+@days_options
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -73,7 +77,17 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
     show_default=True,
     help="Stop at a table that cannot be taken, or leave its day out and list it.",
 )
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Versions of the dataset that stay readable as DST@VERSION, the new one"
+    " included.",
+)
 @workers_option
+@dask_option
 @json_option
 def convert(
     source: str,
@@ -81,8 +95,12 @@ def convert(
     stacking: StackOptions,
     table: TableOptions,
     sharding: ShardOptions,
+    first: datetime.date | None,
+    last: datetime.date | None,
     on_error: OnError,
+    keep: int,
     workers: int,
+    dask: str | None,
     as_json: bool,
 ) -> None:
     """Convert daily CSVs to a dataset of shards, or bring a dataset up to date.
@@ -97,15 +115,19 @@ def convert(
     """
     from echoanom.conversion import convert as run
 
-    with progress_bar() as progress:
+    with connected(dask, workers) as client, progress_bar() as progress:
         report = run(
             source,
             destination,
             table=table,
             stacking=stacking,
             sharding=sharding,
+            first=first,
+            last=last,
             on_error=on_error,
+            keep=keep,
             workers=workers,
+            client=client,
             progress=progress,
         )
     if as_json:

@@ -7,6 +7,7 @@ command line cannot disagree with the library.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import os
 import types
@@ -145,6 +146,64 @@ class UtcTime(click.ParamType):  # type: ignore[type-arg]
             self.fail(
                 f"{value!r} is not a time such as 2015-02-01T12:00:00Z", param, ctx
             )
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]
+    """A day of the calendar."""
+
+    name = "day"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime.date:
+        """Read the day.
+
+        Parameters
+        ----------
+        value : str or date
+            ``YYYY-MM-DD``.
+        param : click.Parameter
+            The option.
+        ctx : click.Context
+            The command's context.
+
+        Returns
+        -------
+        date
+            The day.
+        """
+        if isinstance(value, datetime.date):
+            return value
+        try:
+            return datetime.date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a day such as 2015-02-01", param, ctx)
+
+
+def days_options(function: Decorated) -> Decorated:
+    """Give a command the options ``--from`` and ``--to`` for days.
+
+    Parameters
+    ----------
+    function : callable
+        The command function; gets `first` and `last`, a date or None.
+
+    Returns
+    -------
+    callable
+        The function with the options.
+    """
+    for flag, name, text in (
+        ("--to", "last", "Last day to take; the last there is if left out."),
+        ("--from", "first", "First day to take; the first there is if left out."),
+    ):
+        function = click.option(flag, name, type=Day(), metavar="DAY", help=text)(
+            function
+        )
+    return function
 
 
 def options_object(

@@ -77,7 +77,7 @@ class S3Server:
         }
 
     def make_bucket(self, name: str) -> str:
-        """Make a bucket.
+        """Make a bucket, if it is not there.
 
         Parameters
         ----------
@@ -89,7 +89,11 @@ class S3Server:
         str
             Its URL.
         """
-        self._client().create_bucket(Bucket=name)
+        try:
+            self._client().create_bucket(Bucket=name)
+        except botocore.exceptions.ClientError as error:
+            if not error.response["Error"]["Code"].startswith("BucketAlready"):
+                raise
         return f"s3://{name}"
 
     def _client(self) -> botocore.client.BaseClient:
@@ -195,8 +199,6 @@ def _wait(process: subprocess.Popen[bytes], server: S3Server, log: Path) -> None
             server.make_bucket(PUBLIC_BUCKET)
             return
         except botocore.exceptions.ClientError as error:
-            if error.response["Error"]["Code"].startswith("BucketAlready"):
-                return
             last: Exception = error  # its parts start one after the other
         except botocore.exceptions.BotoCoreError as error:
             last = error
