@@ -11,10 +11,8 @@ import contextlib
 import functools
 import importlib.metadata
 import itertools
-import json
 import logging
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -34,8 +32,6 @@ Result = TypeVar("Result")
 Task = tuple[Any, ...]
 """Arguments of one call."""
 
-LOCAL = "local"
-CONNECT_S = 10
 
 _LEAST_AHEAD = 16  # enough for a cluster that grows with its work to start growing
 _AHEAD = 3  # tasks for each thread
@@ -44,10 +40,7 @@ _DONE = ("finished", "error", "cancelled")
 _PATIENCE = "distributed.scheduler.no-workers-timeout"
 _PATIENCE_S = 60.0
 _GATHER_S = 60.0
-_ADDRESS = re.compile(r"[a-z][a-z+]*://[^\s/]+$")
 _COMPARED = ("numpy", "polars", "tensorflow", "keras")
-# A process has one thread to itself: pools of threads would fight for the cores.
-_LOCAL_ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 _Release = tuple[str, int]
 
@@ -70,7 +63,7 @@ class Cluster:
     """
 
     def __init__(self, client: Client) -> None:
-        distributed = _require()
+        distributed = require_distributed()
         if not isinstance(client, distributed.Client) or client.asynchronous:
             raise ClusterError(
                 "client must be a distributed.Client that is not asynchronous, got"
@@ -159,7 +152,7 @@ class Cluster:
         self, waiting: dict[Future[Result], int], ordered: bool
     ) -> list[Future[Result]]:
         """Wait for the next result, or for any."""
-        distributed = _require()
+        distributed = require_distributed()
         wanted = [next(iter(waiting))] if ordered else list(waiting)
         idle = _Idle()
         while True:
@@ -304,96 +297,19 @@ def everywhere(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
-@contextlib.contextmanager
-def connect(address: str, workers: int = 1) -> Iterator[Client]:
-    """Connect to a cluster.
+def require_distributed() -> Any:
+    """Import Dask distributed.
 
-    Parameters
-    ----------
-    address : str
-        The scheduler's, such as ``tcp://host:8786``; or the path of its scheduler file,
-        which ends in ``.json``; or ``local`` for processes of this machine that live as
-        long as the connection.
-    workers : int
-        How many processes, of one thread each; only for ``local``.
-
-    Yields
-    ------
-    Client
-        To be handed to what takes long.
+    Returns
+    -------
+    module
+        `distributed`.
 
     Raises
     ------
     MissingExtraError
-        If Dask distributed is not installed.
-    ClusterError
-        If there is no such scheduler, or it does not answer within 10 s.
+        If it is not installed.
     """
-    distributed = _require()
-    with contextlib.ExitStack() as stack:
-        if not logger.isEnabledFor(logging.INFO):
-            # What fails is raised here; what is tried again is nobody's trouble.
-            stack.enter_context(_quiet())
-        if address == LOCAL:
-            cluster = stack.enter_context(
-                distributed.LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                    env=_LOCAL_ENVIRONMENT,
-                )
-            )
-            yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
-            return
-        place = _scheduler_address(address)
-        try:
-            client = distributed.Client(place, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:
-            reason = " ".join(str(error).split()) or "it does not answer"
-            raise ClusterError(
-                f"{address}: there must be a Dask scheduler, but it cannot be reached"
-                f" within {CONNECT_S} s: {reason}"
-            ) from None
-        yield stack.enter_context(client)
-
-
-def _scheduler_address(address: str) -> str:
-    """Return a scheduler's address; read from its file, if it is one."""
-    if not address.endswith(".json"):
-        if not _ADDRESS.match(address):
-            raise ClusterError(
-                f"{address}: must be the address of a Dask scheduler such as"
-                f" tcp://host:8786, the path of its .json file, or {LOCAL}"
-            )
-        return address
-    try:
-        return str(json.loads(storage.read_bytes(address))["address"])
-    except (ValueError, KeyError, TypeError):
-        raise ClusterError(
-            f"{address}: must be what a Dask scheduler writes with --scheduler-file,"
-            " but has no address in JSON"
-        ) from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    found = [
-        logging.getLogger(name)
-        for name in list(logging.root.manager.loggerDict)
-        if name.partition(".")[0] == "distributed"
-    ]
-    levels = [log.level for log in found]
-    for log in found:
-        log.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for log, level in zip(found, levels, strict=True):
-            log.setLevel(level)
-
-
-def _require() -> Any:
     try:
         import distributed
     except ImportError:

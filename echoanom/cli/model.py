@@ -8,6 +8,7 @@ from typing import Any, get_args
 import click
 
 from echoanom.cli import result_text
+from echoanom.cli.cluster import connected, dask_option, processes_option
 from echoanom.cli.console import (
     print_json,
     print_lines,
@@ -265,6 +266,8 @@ def train(
     help="Windows that are scored at once.",
 )
 @interval_options("Score")
+@dask_option
+@processes_option
 @json_option
 def score(
     dataset: str,
@@ -275,6 +278,8 @@ def score(
     begin: int | None,
     end: int | None,
     exclude: str | None,
+    dask: str | None,
+    workers: int | None,
     as_json: bool,
 ) -> None:
     """Score every row of a dataset by how unusual it is.
@@ -294,7 +299,7 @@ def score(
     from echoanom.scores import write_scores
     from echoanom.scoring import score as run
 
-    with progress_bar() as progress:
+    with connected(dask, workers) as client, progress_bar() as progress:
         table = run(
             open_dataset(dataset),
             load_artifact(model),
@@ -302,6 +307,7 @@ def score(
             batch_size=batch_size,
             include=include,
             exclude=left_out,
+            client=client,
             progress=progress,
         )
     write_scores(out, table)
