@@ -28,6 +28,8 @@ CONNECT_S = 10
 _ADDRESS = re.compile(r"[a-z][a-z+]*://[^\s/]+$")
 # A process has one thread to itself: pools of threads would fight for the cores.
 _ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+# While it loads, TensorFlow writes to stderr whatever the level of its log.
+_SILENCE = "import os; os.dup2(os.open(os.devnull, os.O_WRONLY), 2)"
 
 
 @contextlib.contextmanager
@@ -57,7 +59,8 @@ def connect(address: str, workers: int = 1) -> Iterator[Client]:
     """
     distributed = require_distributed()
     with contextlib.ExitStack() as stack:
-        if not logger.isEnabledFor(logging.INFO):
+        quiet = not logger.isEnabledFor(logging.INFO)
+        if quiet:
             # What fails is raised here; what is tried again is nobody's trouble.
             stack.enter_context(_quiet())
         if address == LOCAL:
@@ -65,9 +68,10 @@ def connect(address: str, workers: int = 1) -> Iterator[Client]:
                 cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL if quiet else logging.INFO,
                     env=_ENVIRONMENT,
+                    preload=[_SILENCE] if quiet else [],
                 )
                 stack.enter_context(cluster)
             yield stack.enter_context(distributed.Client(cluster, set_as_default=False))

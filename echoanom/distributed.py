@@ -12,6 +12,7 @@ import functools
 import importlib.metadata
 import itertools
 import logging
+import math
 import os
 import time
 import uuid
@@ -116,9 +117,12 @@ class Cluster:
         """
         waiting: dict[Future[Result], int] = {}
         numbered = enumerate(tasks)
+        ahead, asked = 0, -math.inf
         try:
             while True:
-                free = self._ahead() - len(waiting)
+                if time.monotonic() - asked > _LOOK_S:  # it may grow, or shrink
+                    ahead, asked = self._ahead(), time.monotonic()
+                free = ahead - len(waiting)
                 for position, task in itertools.islice(numbered, max(free, 0)):
                     waiting[self._submit(function, task)] = position
                 if not waiting:

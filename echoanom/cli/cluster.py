@@ -31,6 +31,25 @@ processes_option: Decorator[Any] = click.option(
 )
 
 
+def check_processes(address: str | None, workers: int | None) -> None:
+    """Require that `processes_option` is only used where it means something.
+
+    Parameters
+    ----------
+    address : str, optional
+        What ``--dask`` says.
+    workers : int, optional
+        What ``--workers`` says.
+
+    Raises
+    ------
+    click.UsageError
+        If it is given for another cluster, or none.
+    """
+    if workers is not None and address != "local":
+        raise click.UsageError("--workers goes with --dask local")
+
+
 @contextlib.contextmanager
 def connected(address: str | None, workers: int | None) -> Iterator[Client | None]:
     """Connect to the cluster that ``--dask`` names.

@@ -8,7 +8,12 @@ from typing import Any, get_args
 import click
 
 from echoanom.cli import result_text
-from echoanom.cli.cluster import connected, dask_option, processes_option
+from echoanom.cli.cluster import (
+    check_processes,
+    connected,
+    dask_option,
+    processes_option,
+)
 from echoanom.cli.console import (
     print_json,
     print_lines,
@@ -293,6 +298,7 @@ def score(
       echoanom score dataset --model model --out scores.csv
     """
     include, left_out = intervals(begin, end, exclude)
+    check_processes(dask, workers)
     quiet_tensorflow()
     from echoanom.artifact import load_artifact
     from echoanom.dataset import open_dataset
