@@ -33,6 +33,7 @@ from echoanom.planning import (
     Identity,
     Rules,
     ShardTask,
+    TableFile,
     identify_tables,
     plan,
     read_columns,
@@ -214,10 +215,16 @@ def _plan(
     progress: Progress,
 ) -> list[ShardTask]:
     tags = {path: tag for s in sensors for path, tag in s.tags.items()}
-    files = [(s.sensor, day, path) for s in sensors for day, path in s.days.items()]
+    files = [
+        TableFile(s.sensor, day, path, s.meta.get(day))
+        for s in sensors
+        for day, path in s.days.items()
+    ]
     listed = [
-        known.find(sensor, day.isoformat(), relative(path, root), tags.get(path))
-        for sensor, day, path in files
+        known.find(
+            f.sensor, f.day.isoformat(), relative(f.path, root), tags.get(f.path)
+        )
+        for f in files
     ]
     unknown = [f for f, one in zip(files, listed, strict=True) if one is None]
     read = (
@@ -227,26 +234,25 @@ def _plan(
     )
     found: dict[tuple[str, datetime.date], Identity] = {}
     with contextlib.closing(read) as unlisted:
-        for (sensor, day, _), one in zip(files, listed, strict=True):
-            found[sensor, day] = one or next(unlisted)
+        for file, one in zip(files, listed, strict=True):
+            found[file.sensor, file.day] = one or next(unlisted)
             progress("Reading tables", len(found), len(files))
     known.remember(found.values(), {relative(p, root): tag for p, tag in tags.items()})
     columns, refused = [], []
-    for files_ in sensors:
-        names = {day: found[files_.sensor, day].names for day in files_.days}
-        of_sensor, others = read_columns(files_, names)
+    for sensor in sensors:
+        names = {day: found[sensor.sensor, day].names for day in sensor.days}
+        of_sensor, others = read_columns(sensor, names)
         if others and rules.on_error == "fail":
             raise next(iter(others.values()))
         columns.append(of_sensor)
         refused.append(others)
-    sources = {key: one.source for key, one in found.items()}
-    return plan(root, sensors, columns, refused, sources, rules)
+    return plan(root, sensors, columns, refused, found, rules)
 
 
 def _identify_on(
     cluster: Cluster,
     root: str,
-    files: Sequence[tuple[str, datetime.date, str]],
+    files: Sequence[TableFile],
     options: TableOptions,
 ) -> Generator[Identity]:
     """Let workers read what tables are."""
@@ -258,7 +264,7 @@ def _identify_on(
 
 
 def _identify_all(
-    root: str, files: Sequence[tuple[str, datetime.date, str]], options: TableOptions
+    root: str, files: Sequence[TableFile], options: TableOptions
 ) -> list[Identity]:
     return list(identify_tables(root, files, options))
 

@@ -39,8 +39,8 @@ class SensorFiles:
     columns_path : str, optional
         The file that describes its columns.
     tags : mapping of str to str
-        What a store says of each table that changes with its content, by path. Only
-        some stores do.
+        What a store says of each table and its record count file that changes with
+        their content, by the table's path. Only some stores do.
     """
 
     sensor: str
@@ -206,18 +206,23 @@ def _read_sensor(sensor: str, folder: str, days: _Days) -> SensorFiles:
 def _read_folder(sensor: str, folder: str, days: _Days) -> SensorFiles:
     tables: dict[datetime.date, str] = {}
     meta: dict[datetime.date, str] = {}
-    tags: dict[str, str] = {}
+    seen: dict[str, str] = {}
     columns_path = None
     for found in _list_folder(folder, days):
         path = storage.join(folder, found.name)
+        if found.tag:
+            seen[path] = found.tag
         if match := _TABLE.fullmatch(found.name):
             tables[_read_day(match[1], path)] = path
-            if found.tag:
-                tags[path] = f"{found.size} {found.tag}"
         elif match := _META.fullmatch(found.name):
             meta[_read_day(match[1], path)] = path
         elif found.name == _COLUMNS_NAME:
             columns_path = path
+    tags = {
+        path: " ".join([seen[path], seen.get(meta.get(day, ""), "")])
+        for day, path in tables.items()
+        if path in seen
+    }
     return SensorFiles(sensor, folder, tables, meta, columns_path, tags)
 
 

@@ -99,6 +99,28 @@ class ShardTask:
 
 
 @dataclasses.dataclass(frozen=True)
+class TableFile:
+    """Where a table is.
+
+    Attributes
+    ----------
+    sensor : str
+        Its sensor.
+    day : date
+        Its day.
+    path : str
+        The table, as path or URL.
+    count_path : str, optional
+        The file that says how many rows it must have.
+    """
+
+    sensor: str
+    day: datetime.date
+    path: str
+    count_path: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Identity:
     """What a table is, as far as planning has to know.
 
@@ -108,17 +130,18 @@ class Identity:
         Its size and hash.
     names : tuple of str, or DataError
         Names of its data columns, or why it has none that can be read.
+    count_hash : str, optional
+        XXH3-128 of the file that says how many rows it must have.
     """
 
     source: Source
     names: tuple[str, ...] | DataError
+    count_hash: str | None = None
 
 
 def identify(
     root: str,
-    sensor: str,
-    day: datetime.date,
-    path: str,
+    table: TableFile,
     options: TableOptions,
     keep: Callable[[str, bytes], None] | None = None,
 ) -> Identity:
@@ -128,12 +151,8 @@ def identify(
     ----------
     root : str
         Source folder, as path or URL.
-    sensor : str
-        The table's sensor.
-    day : date
-        The table's day.
-    path : str
-        The table, as path or URL.
+    table : TableFile
+        Where it is.
     options : TableOptions
         How tables are read.
     keep : callable, optional
@@ -149,6 +168,10 @@ def identify(
     StorageError
         If it cannot be read.
     """
+    path, count_hash = table.path, None
+    if table.count_path is not None:
+        said = storage.read_bytes(table.count_path)
+        count_hash = xxhash.xxh3_128_hexdigest(said)
     if storage.is_local(path):
         head = storage.read_head(path)
         size, digest = _hash(path)
@@ -162,13 +185,15 @@ def identify(
         names = read_header(head, path, options)
     except DataError as error:
         names = error
-    source = Source(sensor, day.isoformat(), relative(path, root), size, digest)
-    return Identity(source, names)
+    source = Source(
+        table.sensor, table.day.isoformat(), relative(path, root), size, digest
+    )
+    return Identity(source, names, count_hash)
 
 
 def identify_tables(
     root: str,
-    files: Sequence[tuple[str, datetime.date, str]],
+    tables: Sequence[TableFile],
     options: TableOptions,
     keep: Callable[[str, bytes], None] | None = None,
 ) -> Generator[Identity]:
@@ -178,8 +203,8 @@ def identify_tables(
     ----------
     root : str
         Source folder, as path or URL.
-    files : sequence of (str, date, str)
-        Sensor, day and path or URL of each.
+    tables : sequence of TableFile
+        Where they are.
     options : TableOptions
         How tables are read.
     keep : callable, optional
@@ -197,9 +222,7 @@ def identify_tables(
     """
     # Reading waits for the disk, or the network, and lets other threads run.
     with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        yield from pool.map(
-            lambda file: identify(root, file[0], file[1], file[2], options, keep), files
-        )
+        yield from pool.map(lambda table: identify(root, table, options, keep), tables)
 
 
 def read_columns(
@@ -285,7 +308,7 @@ def plan(
     sensors: Sequence[SensorFiles],
     columns: Sequence[tuple[Column, ...]],
     refused: Sequence[Mapping[datetime.date, DataError]],
-    sources: Mapping[tuple[str, datetime.date], Source],
+    tables: Mapping[tuple[str, datetime.date], Identity],
     rules: Rules,
 ) -> list[ShardTask]:
     """Deal the days out to shards.
@@ -300,7 +323,7 @@ def plan(
         The columns of each sensor.
     refused : sequence of mapping
         For each sensor, the days to leave out, and why.
-    sources : mapping of (sensor, date) to Source
+    tables : mapping of (sensor, date) to Identity
         All tables.
     rules : Rules
         The options.
@@ -313,7 +336,7 @@ def plan(
     length = days_per_shard(sum(map(len, columns)), rules)
     before, after = _context_days(rules)
     chunks: dict[int, list[datetime.date]] = {}
-    for day in sorted({key[1] for key in sources}):
+    for day in sorted({key[1] for key in tables}):
         chunks.setdefault(day.toordinal() // length, []).append(day)
     tasks = []
     for chunk in sorted(chunks):
@@ -323,13 +346,15 @@ def plan(
         )
         chosen: list[Source] = []
         counts: dict[str, str] = {}
+        hashes: dict[str, str] = {}
         set_aside: list[SetAside] = []
         for sensor, excluded in zip(sensors, refused, strict=True):
             for ordinal in context:
                 day = datetime.date.fromordinal(ordinal)
-                source = sources.get((sensor.sensor, day))
-                if source is None:
+                table = tables.get((sensor.sensor, day))
+                if table is None:
                     continue
+                source = table.source
                 if day in excluded:
                     if first <= day <= last:
                         set_aside.append(
@@ -337,8 +362,9 @@ def plan(
                         )
                     continue
                 chosen.append(source)
-                if day in sensor.meta:
+                if table.count_hash is not None:
                     counts[source.path] = relative(sensor.meta[day], root)
+                    hashes[source.path] = table.count_hash
         tasks.append(
             _named(
                 ShardTask(
@@ -351,7 +377,8 @@ def plan(
                     counts=counts,
                     set_aside=tuple(set_aside),
                     rules=rules,
-                )
+                ),
+                hashes,
             )
         )
     return tasks
@@ -395,11 +422,7 @@ def relative(text: str, root: str) -> str:
     return text.replace(root.rstrip("/") + "/", "")
 
 
-def _named(task: ShardTask) -> ShardTask:
-    counts = {}
-    for table, path in task.counts.items():
-        said = storage.read_bytes(storage.join(task.root, path))
-        counts[table] = xxhash.xxh3_128_hexdigest(said)
+def _named(task: ShardTask, counts: Mapping[str, str]) -> ShardTask:
     content = {
         "version": CONTENT_VERSION,
         "first": task.first.isoformat(),

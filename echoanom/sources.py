@@ -28,8 +28,8 @@ NAME = "sources.json"
 _VERSION = 1
 _SPOOL_BYTES = 4 << 30
 
-_Known = tuple[str, int, str, int]
-"""Tag, size, hash, and which of the lists of names."""
+_Known = tuple[str, int, str, int, str | None]
+"""Tag, size, hash, which of the lists of names, and hash of the record count file."""
 
 
 class KnownTables:
@@ -71,8 +71,9 @@ class KnownTables:
         known = self._tables.get(path)
         if tag is None or known is None or known[0] != tag:
             return None
-        _, size, digest, names = known
-        return Identity(Source(sensor, day, path, size, digest), self._names[names])
+        _, size, digest, names, count_hash = known
+        source = Source(sensor, day, path, size, digest)
+        return Identity(source, self._names[names], count_hash)
 
     def remember(self, found: Iterable[Identity], tags: Mapping[str, str]) -> None:
         """Write down what is known now, if it is new.
@@ -98,6 +99,7 @@ class KnownTables:
                 number = names.setdefault(one.names, len(names))
                 tables[source.path] = (
                     *(tags[source.path], source.bytes, source.hash, number),
+                    one.count_hash,
                 )
         content = json.dumps(
             {
@@ -116,15 +118,16 @@ class KnownTables:
             return {}, []
         try:
             values = json.loads(self._content)
-            if (values["version"], values["time_column"]) == (
-                *(_VERSION, self._time_column),
-            ):
-                names = [tuple(map(str, one)) for one in values["names"]]
-                tables = {
-                    path: (str(tag), int(size), str(digest), range(len(names))[number])
-                    for path, (tag, size, digest, number) in values["tables"].items()
-                }
-                return tables, names
+            if values["version"] != _VERSION:
+                return {}, []
+            if values["time_column"] != self._time_column:
+                return {}, []
+            names = [tuple(map(str, one)) for one in values["names"]]
+            tables: dict[str, _Known] = {}
+            for path, (tag, size, digest, number, count) in values["tables"].items():
+                names[number]  # must be there
+                tables[path] = (tag, int(size), str(digest), number, count)
+            return tables, names
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             logger.warning("%s is damaged, so every table is read again", self._path)
         return {}, []

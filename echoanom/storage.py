@@ -219,29 +219,6 @@ def size(path: str) -> int:
     return _ask(path, "read", lambda files, inner: int(files.size(inner)))
 
 
-def modified(path: str) -> float:
-    """Tell when a file was written last.
-
-    Parameters
-    ----------
-    path : str
-        A path or URL.
-
-    Returns
-    -------
-    float
-        By the clock of whoever keeps it [s since 1970-01-01 UTC].
-
-    Raises
-    ------
-    StorageError
-        If there is no such file.
-    """
-    return _ask(
-        path, "read", lambda files, inner: float(files.modified(inner).timestamp())
-    )
-
-
 def list_files(path: str) -> list[tuple[str, int]]:
     """List the files directly in a folder.
 

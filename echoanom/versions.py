@@ -1,8 +1,8 @@
 """Earlier versions of a dataset: kept when it changes, found by name, removed in time.
 
 A version's name is the hash of its manifest, as `Dataset.digest`. The current one is
-``manifest.json``; those before stand in ``versions/<name>.json``, and their shards stay
-where they are. ``DATASET@NAME`` opens one, so what a model was trained on can be read
+``manifest.json``; those before stand in ``versions/<number>-<name>.json``, and their shards
+stay where they are. ``DATASET@NAME`` opens one, so what a model was trained on can be read
 again for as long as the version is kept.
 """
 
@@ -28,6 +28,7 @@ UNSURE_S = 24 * 3600
 """Age from which an object that no version lists is nobody's work in progress [s]."""
 
 _AT = re.compile(r"(.+)@([0-9a-f]{6,32})")
+_FILE = re.compile(r"(\d{6,})-([0-9a-f]{32})\.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,11 @@ def keep(dataset: str, content: bytes) -> None:
         If it cannot be written.
     """
     name = xxhash.xxh3_128_hexdigest(content)
-    publishing.write_bytes(_path(dataset, name), content)
+    earlier = _earlier(dataset)
+    if not earlier or earlier[0].name != name:
+        number = earlier[0].number + 1 if earlier else 1
+        path = storage.join(dataset, FOLDER, f"{number:06}-{name}.json")
+        publishing.write_bytes(path, content)
 
 
 def read_version(dataset: str, name: str) -> Manifest:
@@ -125,16 +130,18 @@ def read_version(dataset: str, name: str) -> Manifest:
     if seen.content is not None:
         if xxhash.xxh3_128_hexdigest(seen.content).startswith(name):
             return Manifest.from_bytes(seen.content, manifest_path(dataset))
-    found = [one for one in _earlier(dataset) if one.startswith(name)]
+    found = {
+        one.name: one.path for one in _earlier(dataset) if one.name.startswith(name)
+    }
     if len(found) != 1:
         raise ManifestError(
             f"{dataset}@{name}: must be one version of the dataset, but"
             f" {len(found) or 'none'} of those that are kept begins so; `echoanom"
             " versions` lists them"
         )
-    path = _path(dataset, found[0])
+    ((whole, path),) = found.items()
     content = storage.read_bytes(path)
-    if xxhash.xxh3_128_hexdigest(content) != found[0]:
+    if xxhash.xxh3_128_hexdigest(content) != whole:
         raise ManifestError(f"{path}: is damaged: its hash is not its name")
     return Manifest.from_bytes(content, path)
 
@@ -163,10 +170,9 @@ def list_versions(dataset: str) -> tuple[Version, ...]:
         raise ManifestError(f"{dataset}: must be a dataset made by `echoanom convert`")
     current = xxhash.xxh3_128_hexdigest(content)
     listed = [_describe(current, Manifest.from_bytes(content, path), current=True)]
-    for name in _earlier(dataset):
-        if name != current:  # it was current before, and is again
-            manifest = read_version(dataset, name)
-            listed.append(_describe(name, manifest, current=False))
+    for name in _names(_earlier(dataset), current):
+        manifest = read_version(dataset, name)
+        listed.append(_describe(name, manifest, current=False))
     return tuple(listed)
 
 
@@ -188,12 +194,14 @@ def tidy(dataset: str, manifest: Manifest, kept: int = KEPT) -> None:
         If something cannot be listed, read or removed.
     """
     current = xxhash.xxh3_128_hexdigest(manifest.as_bytes())
-    earlier = [name for name in _earlier(dataset) if name != current]
+    earlier = _earlier(dataset)
+    names = _names(earlier, current)[: kept - 1]
     listed = {shard.name for shard in manifest.shards}
-    for name in earlier[: kept - 1]:
+    for name in names:
         listed |= {shard.name for shard in read_version(dataset, name).shards}
-    for name in earlier[kept - 1 :]:
-        storage.remove(_path(dataset, name))
+    for one in earlier:
+        if one.name not in names:
+            storage.remove(one.path)
     for name in _idle(dataset):
         if name.split(".")[0] not in listed:
             storage.remove(storage.join(dataset, SHARDS, name))
@@ -213,22 +221,30 @@ def _idle(dataset: str) -> Iterable[str]:
                 yield found.url.rpartition("/")[2]
 
 
-def _earlier(dataset: str) -> list[str]:
-    """Return the names of the kept versions, the latest first."""
+@dataclasses.dataclass(frozen=True, order=True)
+class _Earlier:
+    number: int
+    name: str
+    path: str
+
+
+def _earlier(dataset: str) -> list[_Earlier]:
+    """Find the versions that are kept, the latest first; one may be there twice."""
     folder = storage.join(dataset, FOLDER)
     if not storage.exists(folder):
         return []
-    names = [name for name, _ in storage.list_files(folder) if name.endswith(".json")]
-    latest = sorted(
-        names,
-        key=lambda name: storage.modified(storage.join(folder, name)),
-        reverse=True,
-    )
-    return [name.removesuffix(".json") for name in latest]
+    found = [
+        _Earlier(int(match[1]), match[2], storage.join(folder, name))
+        for name, _ in storage.list_files(folder)
+        if (match := _FILE.fullmatch(name))
+    ]
+    return sorted(found, reverse=True)
 
 
-def _path(dataset: str, name: str) -> str:
-    return storage.join(dataset, FOLDER, f"{name}.json")
+def _names(earlier: Iterable[_Earlier], current: str) -> list[str]:
+    """Name each once; what is current again is not an earlier one."""
+    names = dict.fromkeys(one.name for one in earlier)
+    return [name for name in names if name != current]
 
 
 def _describe(name: str, manifest: Manifest, current: bool) -> Version:

@@ -56,7 +56,7 @@ def test_nothing_is_written_of_tables_without_a_tag(tmp_path: Path) -> None:
         '{"version": 2}',
         '{"version": 1, "time_column": null, "names": [], "tables": {"x": ["1"]}}',
         '{"version": 1, "time_column": null, "names": [], "tables":'
-        ' {"x": ["1", 10, "0", 0]}}',
+        ' {"x": ["1", 10, "0", 0, null]}}',
     ],
 )
 def test_damage_means_reading_again(tmp_path: Path, content: str) -> None:

@@ -96,6 +96,9 @@ def test_going_back_makes_no_second_version_of_the_same_name(
     assert again.digest == first.digest
     listed = [(one.name, one.current) for one in versions.list_versions(out)]
     assert listed == [(first.digest, True), (second.digest, False)]
+    for change in (1, 0, 1, 0):
+        grow(source, out, change, keep=2)
+    assert len(list(Path(out, versions.FOLDER).iterdir())) == 1
 
 
 def test_a_fresh_shard_in_a_store_is_never_taken_for_a_leftover(
@@ -137,7 +140,7 @@ def test_a_damaged_version_is_refused(source: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
     first = grow(source, out, 0)
     grow(source, out, 1)
-    path = Path(out, versions.FOLDER, f"{first.digest}.json")
+    path = Path(out, versions.FOLDER, f"000001-{first.digest}.json")
     path.write_bytes(path.read_bytes().replace(b"adcp", b"adcq"))
     with pytest.raises(ManifestError, match=f"{path}: is damaged"):
         open_dataset(f"{out}@{first.digest}")
