@@ -168,6 +168,26 @@ def test_a_later_list_replaces_what_has_not_begun(folder, shards):
     assert len(kept(folder) & keys(shards[1:8])) == 0
 
 
+def test_a_later_list_replaces_what_waits_for_room(tmp_path, folder, shards):
+    log = tmp_path / "log"
+    cache = ShardCache(str(folder), 2 * SIZE, threads=1, download=counting_copy(log))
+    held = [cache.map(shards[0]), cache.map(shards[1])]
+    cache.ahead([shards[2]])
+    time.sleep(0.1)
+    cache.ahead([shards[3]])
+    del held[0]
+    until(lambda: shards[3].key in kept(folder))
+    assert log.read_text().splitlines() == [shards[i].url for i in (0, 1, 3)]
+
+
+def test_what_was_mapped_is_not_kept_for_its_reader_any_more(folder, shards):
+    cache = ShardCache(str(folder), 4 * SIZE, threads=1, download=copy)
+    cache.ahead(shards[:6])
+    until(lambda: len(kept(folder)) == 4)
+    assert is_right(cache.map(shards[4]), shards[4])  # for which the thread waits
+    until(lambda: kept(folder) == keys([*shards[:3], shards[5]]))
+
+
 def test_close_gives_up_what_has_not_begun_and_lets_go_of_the_rest(folder, shards):
     cache = ShardCache(str(folder), 4 * SIZE, threads=2, download=slow_copy(0.02))
     cache.ahead(shards)
@@ -323,8 +343,8 @@ STUCK = """
     shards = [Wanted(url, int(size), digest), Wanted(url, int(size), other)]
     begun = threading.Event()
     def download(url, path):
-        begun.set()
         print("begun", flush=True)
+        begun.set()
         time.sleep(3600)
     cache = ShardCache(folder, 10**6, download=download)
     cache.ahead(shards[:1])
@@ -377,6 +397,8 @@ def test_a_forked_child_keeps_nothing_locked_and_has_a_cache_that_works(folder, 
         print(os.getpid(), flush=True)
         cache._download = copy
         cache.ahead(shards[:1])
+        while not any(name.endswith(".shard") for name in os.listdir(folder)):
+            time.sleep(0.001)
         print(cache.map(shards[0]).nbytes, flush=True)
         time.sleep(3600)
     """
@@ -398,7 +420,7 @@ def test_a_forked_child_keeps_nothing_locked_and_has_a_cache_that_works(folder, 
 
 @pytest.mark.slow
 def test_a_process_ends_soon_while_objects_are_fetched_ahead(bucket, folder, tmp_path):
-    shards = make_shards(tmp_path / "store", 6, 64 << 20)
+    shards = make_shards(tmp_path / "store", 3, 24 << 20)
     remote = []
     for wanted in shards:
         url = f"{bucket}/{Path(wanted.url).name}"
