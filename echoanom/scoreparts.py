@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from echoanom.windowing import WindowIndex
 
-_LEAST_WINDOWS = 2048
-_WARM_UPS = 32
+_MOST_WINDOWS = 2048
+_WARM_UPS = 24
 _FEWEST_WARM_UPS = 4
+_PARTS = 64
 _PART_BYTES = 1 << 26
 _SHARE_BYTES = 2
 _ROW_BYTES = 32
@@ -32,14 +33,16 @@ def cut(index: WindowIndex, columns: int) -> list[range]:
     -------
     list of range
         Numbers of the batches of each part. The parts do not depend on who computes
-        them. One has some thousand windows, so that what is computed twice stays a few
-        per cent, and what comes back at most 64 MiB where that leaves it so.
+        them. One has up to some thousand windows, fewer where that makes fewer than 64
+        parts, and so many that what is computed twice stays a few per cent. What comes
+        back of it has at most 64 MiB, unless most would be computed twice.
     """
     size, stride = index.options.size, index.options.stride
     batch_size = index.options.batch_size
     shared = -(-(size - 1) // stride)
+    enough = max(len(index) // _PARTS, _WARM_UPS * shared)
     fitting = _PART_BYTES // ((columns * _SHARE_BYTES + _ROW_BYTES) * min(stride, size))
-    windows = min(max(_LEAST_WINDOWS, _WARM_UPS * shared), fitting)
+    windows = min(max(_MOST_WINDOWS, _WARM_UPS * shared), enough, fitting)
     windows = max(windows, _FEWEST_WARM_UPS * shared)
     each = max(windows // batch_size, 1)
     return [

@@ -155,6 +155,20 @@ def test_conversion_is_held_against_parsers_of_the_same_cells(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_clusters_of_one_and_two_workers_do_the_same_work(tmp_path: Path) -> None:
+    found = run(tmp_path, "cluster.py", "--toy")
+    assert found["benchmark"] == "cluster"
+    assert [(line["work"], line["by"]) for line in found["results"]] == [
+        (work, by)
+        for work in ("convert", "score")
+        for by in ("this process", "1 worker", "2 workers")
+    ]
+    for line in found["results"]:
+        assert line["seconds"] > 0 and line["ratio"] > 0, line
+        assert line["by"] != "1 worker" or line["ratio"] == 1
+
+
+@pytest.mark.slow
 def test_memory_is_measured_for_each_number_of_days(tmp_path: Path) -> None:
     found = run(tmp_path, "memory.py", "--toy", "--readers", "shuffled, stride 1")
     assert found["days"] == [1, 2]

@@ -320,7 +320,7 @@ def test_damaged_statistics_are_found_by_the_workers(client, tmp_path):
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoreparts, "_LEAST_WINDOWS", 40)
+    monkeypatch.setattr(scoreparts, "_MOST_WINDOWS", 40)
     monkeypatch.setattr(scoreparts, "_WARM_UPS", 1)
 
 

@@ -112,7 +112,7 @@ def test_a_part_is_warmed_up_with_no_more_batches_than_a_window_reaches(drawn):
 def test_parts_have_every_batch_once(drawn, columns, least):
     _, index = drawn
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoreparts, "_LEAST_WINDOWS", least)
+        patch.setattr(scoreparts, "_MOST_WINDOWS", least)
         patch.setattr(scoreparts, "_WARM_UPS", 1)
         parts = cut(index, columns)
     assert [b for part in parts for b in part] == list(range(index.batches))
@@ -128,6 +128,14 @@ def test_parts_are_a_few_thousand_windows_and_warm_up_is_a_few_per_cent_of_them(
     assert 2000 <= whole * 5 <= 2048
     assert len(warm_up(index, parts[1])) - whole == 13
     assert 13 / whole < 0.04
+
+
+def test_a_short_scoring_still_has_parts_for_many_workers():
+    options = WindowOptions(size=64, stride=1, batch_size=5)
+    index = WindowIndex(run_table([30 * 1440], []), options)
+    parts = cut(index, 1600)
+    assert len(parts) >= 28
+    assert len(warm_up(index, parts[1])) <= 1.05 * len(parts[1])
 
 
 @pytest.mark.parametrize(
