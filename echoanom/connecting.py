@@ -28,6 +28,9 @@ CONNECT_S = 10
 _ADDRESS = re.compile(r"[a-z][a-z+]*://[^\s/]+$")
 # A process has one thread to itself: pools of threads would fight for the cores.
 _ENVIRONMENT = {"POLARS_MAX_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+# Dask's default gives the memory of each array back to the system, and it is filled
+# with zeros for the next one: that costs more than a conversion itself.
+_MEMORY = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
 # While it loads, TensorFlow writes to stderr whatever the level of its log.
 _SILENCE = "import os; os.dup2(os.open(os.devnull, os.O_WRONLY), 2)"
 
@@ -64,7 +67,9 @@ def connect(address: str, workers: int = 1) -> Iterator[Client]:
             # What fails is raised here; what is tried again is nobody's trouble.
             stack.enter_context(_quiet())
         if address == LOCAL:
-            with _uninterrupted():
+            import dask
+
+            with _uninterrupted(), dask.config.set(_MEMORY):
                 cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,

@@ -39,3 +39,7 @@ def either(error: Exception | None, path: str) -> None:
 def die() -> None:
     """End this process as a machine that loses its power would."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dask
 import pytest
-from calls import double, rest
+from calls import double, environment, rest
 from datasets import PERIOD_S, small_dataset, small_source
 from models import untrained_artifact
 
@@ -34,8 +34,8 @@ def running(name: str, folder: Path, *arguments: str) -> Iterator[subprocess.Pop
     """Run a `dask` command as a person does, until it is killed or the block ends."""
     command = [sys.executable, "-m", f"distributed.cli.{name}", *arguments]
     with open(folder / f"{name}.log", "wb") as log:
-        environment = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        variables = {**os.environ, "PYTHONPATH": os.path.dirname(__file__)}
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=variables)
     try:
         yield process
     finally:
@@ -80,6 +80,15 @@ def test_a_scheduler_is_found_by_its_file_and_by_its_address(tmp_path, capsys):
         for name in ("one", "other", "here")
     }
     assert len(manifests) == 1
+
+
+def test_workers_of_this_machine_have_one_thread_and_keep_their_memory(monkeypatch):
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with connect("local", 2) as client:
+        assert list(client.nthreads().values()) == [1, 1]
+        for found in client.run(environment).values():
+            assert found["POLARS_MAX_THREADS"] == "1"
+            assert "MALLOC_TRIM_THRESHOLD_" not in found
 
 
 def test_when_all_workers_die_it_ends_with_a_clear_error(tmp_path):
@@ -224,12 +233,12 @@ def test_scores_of_one_thread_are_the_same_on_processes_of_this_machine(tmp_path
         "there = ['there.csv', '--dask', 'local', '--workers', '1']\n"
         "assert main([*line, *there]) == 0\n"
     )
-    environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1"}
-    del environment["TF_CPP_MIN_LOG_LEVEL"]  # a person has not set it
+    variables = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1"}
+    del variables["TF_CPP_MIN_LOG_LEVEL"]  # a person has not set it
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env=environment,
+        env=variables,
         capture_output=True,
         text=True,
     )
