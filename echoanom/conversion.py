@@ -7,46 +7,24 @@ conversion that was interrupted finds the shards it had finished by their names.
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import dataclasses
 import datetime
-import json
-from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from echoanom import multipart, objects, publishing, storage, versions
 from echoanom.coverage import Coverage
-from echoanom.discovery import SensorFiles, find_sensors
+from echoanom.discovery import find_sensors
 from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import ConflictError, DatasetError, ManifestError, StorageError
-from echoanom.manifest import (
-    SHARDS,
-    Manifest,
-    SetAside,
-    Shard,
-    manifest_path,
-    shard_path,
-)
+from echoanom.making import Making
+from echoanom.manifest import SHARDS, Manifest, SetAside, manifest_path, shard_path
 from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
-from echoanom.planning import (
-    Identity,
-    Rules,
-    ShardTask,
-    TableFile,
-    identify_tables,
-    plan,
-    read_columns,
-    relative,
-)
+from echoanom.planning import Rules, plan
 from echoanom.progress import Progress, no_progress
-from echoanom.shards import convert_shard
-from echoanom.sources import KnownTables, Spool
+from echoanom.sources import Identifier, KnownTables, Spool
 
 if TYPE_CHECKING:
     from distributed import Client
-
-_TABLES = 64  # that a worker reads for the plan at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,19 +152,17 @@ def convert(
         seen = publishing.look(manifest_path(destination))
         before = _published(destination, seen)
         known = KnownTables(destination, rules.table.time_column)
-        tasks = _plan(source, sensors, rules, known, spool, cluster, progress)
+        identify = Identifier(source, sensors, rules.table, known, spool, cluster)
+        planned = plan(source, sensors, identify, rules)
         publishing.remove_temporaries(destination)
         publishing.remove_temporaries(storage.join(destination, SHARDS))
-        found = _find_finished(destination, tasks, before)
-        todo = [t for t, shard in zip(tasks, found, strict=True) if shard is None]
-        made = iter(
-            _make(todo, destination, workers, spool.read, progress)
-            if cluster is None
-            else _make_on(cluster, todo, destination, progress)
-        )
-        shards = tuple(shard or next(made) for shard in found)
+        making = Making(destination, before, planned, progress)
+        if cluster is None:
+            shards = making.here(workers, spool.read)
+        else:
+            shards = making.on(cluster)
         manifest = Manifest(
-            columns=tuple(c for sensor in tasks[0].columns for c in sensor),
+            columns=tuple(c for sensor in planned.columns for c in sensor),
             table=rules.table,
             stack=rules.stack,
             shard=rules.shard,
@@ -195,78 +171,15 @@ def convert(
         if seen.content != manifest.as_bytes():
             _publish(destination, manifest, seen)
         versions.tidy(destination, manifest, keep)
+        known.remember(identify.found, identify.tags)
     return ConversionReport(
         dataset=asked,
         rows=manifest.rows,
-        written=len(todo),
-        kept=len(tasks) - len(todo),
+        written=making.written,
+        kept=len(shards) - making.written,
         coverage=Coverage.merge([Coverage.from_json(s.coverage) for s in shards]),
         set_aside=tuple(entry for shard in shards for entry in shard.set_aside),
     )
-
-
-def _plan(
-    root: str,
-    sensors: Sequence[SensorFiles],
-    rules: Rules,
-    known: KnownTables,
-    spool: Spool,
-    cluster: Cluster | None,
-    progress: Progress,
-) -> list[ShardTask]:
-    tags = {path: tag for s in sensors for path, tag in s.tags.items()}
-    files = [
-        TableFile(s.sensor, day, path, s.meta.get(day))
-        for s in sensors
-        for day, path in s.days.items()
-    ]
-    listed = [
-        known.find(
-            f.sensor, f.day.isoformat(), relative(f.path, root), tags.get(f.path)
-        )
-        for f in files
-    ]
-    unknown = [f for f, one in zip(files, listed, strict=True) if one is None]
-    read = (
-        identify_tables(root, unknown, rules.table, spool.put)
-        if cluster is None
-        else _identify_on(cluster, root, unknown, rules.table)
-    )
-    found: dict[tuple[str, datetime.date], Identity] = {}
-    with contextlib.closing(read) as unlisted:
-        for file, one in zip(files, listed, strict=True):
-            found[file.sensor, file.day] = one or next(unlisted)
-            progress("Reading tables", len(found), len(files))
-    known.remember(found.values(), {relative(p, root): tag for p, tag in tags.items()})
-    columns, refused = [], []
-    for sensor in sensors:
-        names = {day: found[sensor.sensor, day].names for day in sensor.days}
-        of_sensor, others = read_columns(sensor, names)
-        if others and rules.on_error == "fail":
-            raise next(iter(others.values()))
-        columns.append(of_sensor)
-        refused.append(others)
-    return plan(root, sensors, columns, refused, found, rules)
-
-
-def _identify_on(
-    cluster: Cluster,
-    root: str,
-    files: Sequence[TableFile],
-    options: TableOptions,
-) -> Generator[Identity]:
-    """Let workers read what tables are."""
-    parts = (files[i : i + _TABLES] for i in range(0, len(files), _TABLES))
-    tasks = ((root, part, options) for part in parts)
-    with contextlib.closing(cluster.map(_identify_all, tasks)) as results:
-        for _, identified in results:
-            yield from identified
-
-
-def _identify_all(
-    root: str, files: Sequence[TableFile], options: TableOptions
-) -> list[Identity]:
-    return list(identify_tables(root, files, options))
 
 
 def _published(destination: str, seen: publishing.Seen) -> Manifest | None:
@@ -278,28 +191,6 @@ def _published(destination: str, seen: publishing.Seen) -> Manifest | None:
         raise DatasetError(
             f"{destination}: holds a dataset that cannot be brought up to date: {error}"
         ) from None
-
-
-def _find_finished(
-    destination: str, tasks: Sequence[ShardTask], before: Manifest | None
-) -> list[Shard | None]:
-    """Find shards that are there already; None for each that has to be made."""
-    folder = storage.join(destination, SHARDS)
-    sizes = dict(storage.list_files(folder)) if storage.exists(folder) else {}
-    listed = {shard.name: shard for shard in before.shards} if before else {}
-
-    def find(task: ShardTask) -> Shard | None:
-        shard = listed.get(task.name)
-        if shard is None and f"{task.name}.json" in sizes:
-            content = storage.read_bytes(shard_path(destination, task.name, "json"))
-            shard = Shard.from_json(json.loads(content))
-        if shard is None or (shard.set_aside and task.rules.on_error == "fail"):
-            return None  # making it again raises what was set aside
-        whole = not shard.bytes or sizes.get(f"{task.name}.tfrecord") == shard.bytes
-        return shard if whole else None
-
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        return list(pool.map(find, tasks))
 
 
 def _publish(destination: str, manifest: Manifest, seen: publishing.Seen) -> None:
@@ -324,56 +215,3 @@ def _publish(destination: str, manifest: Manifest, seen: publishing.Seen) -> Non
     if objects.is_object(destination):
         # Of runs that were killed. One that still goes on would lose: it began before.
         multipart.abort_uploads(storage.join(destination, SHARDS) + "/")
-
-
-def _make(
-    tasks: Sequence[ShardTask],
-    destination: str,
-    workers: int,
-    read_bytes: Callable[[str], bytes],
-    progress: Progress,
-) -> list[Shard]:
-    """Make shards, one after the other or several at a time."""
-    progress("Writing shards", 0, len(tasks))
-    if workers <= 1 or not tasks:
-        made = []
-        for task in tasks:
-            made.append(convert_shard(task, destination, None, read_bytes))
-            progress("Writing shards", len(made), len(tasks))
-        return made
-    # While one shard is joined and written, the tables of the next are read.
-    fewest = min(len(task.sources) for task in tasks)
-    together = min(len(tasks), max(2, -(-2 * workers // max(fewest, 1))))
-    with (
-        concurrent.futures.ThreadPoolExecutor(workers) as pool,
-        concurrent.futures.ThreadPoolExecutor(together) as makers,
-    ):
-        futures = [
-            makers.submit(convert_shard, t, destination, pool, read_bytes)
-            for t in tasks
-        ]
-        try:
-            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
-                future.result()
-                progress("Writing shards", done, len(tasks))
-        except BaseException:
-            makers.shutdown(wait=False, cancel_futures=True)
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [future.result() for future in futures]
-
-
-def _make_on(
-    cluster: Cluster, tasks: Sequence[ShardTask], destination: str, progress: Progress
-) -> list[Shard]:
-    """Let workers make shards."""
-    made: dict[int, Shard] = {}
-    progress("Writing shards", 0, len(tasks))
-    calls = ((task, destination) for task in tasks)
-    with contextlib.closing(
-        cluster.map(convert_shard, calls, ordered=False)
-    ) as results:
-        for position, shard in results:
-            made[position] = shard
-            progress("Writing shards", len(made), len(tasks))
-    return [made[position] for position in range(len(tasks))]

@@ -8,20 +8,20 @@ done.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import datetime
+import itertools
 import json
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import xxhash
 
 from echoanom import storage
 from echoanom.columns import Column, column_from_name, columns_from_json
-from echoanom.daily import read_header
 from echoanom.discovery import SensorFiles
 from echoanom.errors import ColumnsError, DataError
+from echoanom.identities import Identity, TableFile, relative
 from echoanom.manifest import SetAside, Source
 from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 
@@ -29,8 +29,6 @@ from echoanom.options import OnError, ShardOptions, StackOptions, TableOptions
 CONTENT_VERSION = 1
 
 _MOST_DAYS = 366
-_READERS = 8
-_HASHED_BYTES = 1 << 18
 _ITEM_BYTES = {"float32": 4, "float16": 2, "int16": 2}
 
 
@@ -98,189 +96,6 @@ class ShardTask:
         return self.first + datetime.timedelta(self.days - 1)
 
 
-@dataclasses.dataclass(frozen=True)
-class TableFile:
-    """Where a table is.
-
-    Attributes
-    ----------
-    sensor : str
-        Its sensor.
-    day : date
-        Its day.
-    path : str
-        The table, as path or URL.
-    count_path : str, optional
-        The file that says how many rows it must have.
-    """
-
-    sensor: str
-    day: datetime.date
-    path: str
-    count_path: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Identity:
-    """What a table is, as far as planning has to know.
-
-    Attributes
-    ----------
-    source : Source
-        Its size and hash.
-    names : tuple of str, or DataError
-        Names of its data columns, or why it has none that can be read.
-    count_hash : str, optional
-        XXH3-128 of the file that says how many rows it must have.
-    """
-
-    source: Source
-    names: tuple[str, ...] | DataError
-    count_hash: str | None = None
-
-
-def identify(
-    root: str,
-    table: TableFile,
-    options: TableOptions,
-    keep: Callable[[str, bytes], None] | None = None,
-) -> Identity:
-    """Read what a table is.
-
-    Parameters
-    ----------
-    root : str
-        Source folder, as path or URL.
-    table : TableFile
-        Where it is.
-    options : TableOptions
-        How tables are read.
-    keep : callable, optional
-        Given path and content of a table that had to be fetched from elsewhere.
-
-    Returns
-    -------
-    Identity
-        Size, hash and column names.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be read.
-    """
-    path, count_hash = table.path, None
-    if table.count_path is not None:
-        said = storage.read_bytes(table.count_path)
-        count_hash = xxhash.xxh3_128_hexdigest(said)
-    if storage.is_local(path):
-        head = storage.read_head(path)
-        size, digest = _hash(path)
-    else:
-        head = storage.read_bytes(path)
-        size, digest = len(head), xxhash.xxh3_128_hexdigest(head)
-        if keep is not None:
-            keep(path, head)
-    names: tuple[str, ...] | DataError
-    try:
-        names = read_header(head, path, options)
-    except DataError as error:
-        names = error
-    source = Source(
-        table.sensor, table.day.isoformat(), relative(path, root), size, digest
-    )
-    return Identity(source, names, count_hash)
-
-
-def identify_tables(
-    root: str,
-    tables: Sequence[TableFile],
-    options: TableOptions,
-    keep: Callable[[str, bytes], None] | None = None,
-) -> Generator[Identity]:
-    """Read what some tables are, several at a time.
-
-    Parameters
-    ----------
-    root : str
-        Source folder, as path or URL.
-    tables : sequence of TableFile
-        Where they are.
-    options : TableOptions
-        How tables are read.
-    keep : callable, optional
-        Given path and content of a table that had to be fetched from elsewhere.
-
-    Yields
-    ------
-    Identity
-        Of each table, in the same order.
-
-    Raises
-    ------
-    StorageError
-        If one cannot be read.
-    """
-    # Reading waits for the disk, or the network, and lets other threads run.
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        yield from pool.map(lambda table: identify(root, table, options, keep), tables)
-
-
-def read_columns(
-    sensor: SensorFiles, names: Mapping[datetime.date, tuple[str, ...] | DataError]
-) -> tuple[tuple[Column, ...], dict[datetime.date, DataError]]:
-    """Find a sensor's columns, and the days that cannot join them.
-
-    Parameters
-    ----------
-    sensor : SensorFiles
-        The sensor's files.
-    names : mapping of date to tuple of str, or DataError
-        Column names of each day, or why there are none.
-
-    Returns
-    -------
-    columns : tuple of Column
-        As in the first day that can be read, described by the sensor's
-        ``columns.json`` or else by their names.
-    refused : dict of date to DataError
-        Days whose table has other columns, or no header that can be read.
-
-    Raises
-    ------
-    DataError
-        If no day's header can be read, or ``columns.json`` cannot.
-    """
-    described: dict[str, Column] = {}
-    if sensor.columns_path is not None:
-        text = storage.read_bytes(sensor.columns_path).decode("utf-8", "replace")
-        described = columns_from_json(text, sensor.sensor, sensor.columns_path)
-    wanted: tuple[str, ...] | None = None
-    reference = ""
-    refused: dict[datetime.date, DataError] = {}
-    for day, path in sorted(sensor.days.items()):
-        found = names[day]
-        if isinstance(found, DataError):
-            refused[day] = found
-        elif wanted is None:
-            wanted, reference = found, path
-        elif found != wanted and set(found) != set(wanted):
-            lost = [name for name in wanted if name not in found]
-            new = [name for name in found if name not in wanted]
-            said = [f"lacks {', '.join(lost[:5])}"] if lost else []
-            said += [f"has {', '.join(new[:5])} too"] if new else []
-            refused[day] = ColumnsError(
-                f"must have the {len(wanted)} columns of {reference}, but it"
-                f" {' and '.join(said)}",
-                path=path,
-            )
-    if wanted is None:
-        raise next(iter(refused.values()))  # a sensor has at least one day
-    columns = tuple(
-        described.get(name) or column_from_name(name, sensor.sensor) for name in wanted
-    )
-    return columns, refused
-
-
 def days_per_shard(columns: int, rules: Rules) -> int:
     """Compute how many days make a shard.
 
@@ -303,14 +118,95 @@ def days_per_shard(columns: int, rules: Rules) -> int:
     return min(max(1, fitting), _MOST_DAYS)
 
 
+class SensorColumns:
+    """The columns of a sensor, which all its tables must have.
+
+    Parameters
+    ----------
+    sensor : SensorFiles
+        The sensor's files.
+    names : tuple of str
+        Column names of its first table that can be read.
+    reference : str
+        That table, for messages.
+
+    Raises
+    ------
+    DataError
+        If the sensor's ``columns.json`` cannot be read.
+    """
+
+    def __init__(
+        self, sensor: SensorFiles, names: tuple[str, ...], reference: str
+    ) -> None:
+        described: dict[str, Column] = {}
+        if sensor.columns_path is not None:
+            text = storage.read_bytes(sensor.columns_path).decode("utf-8", "replace")
+            described = columns_from_json(text, sensor.sensor, sensor.columns_path)
+        self.columns = tuple(
+            described.get(name) or column_from_name(name, sensor.sensor)
+            for name in names
+        )
+        self._names = names
+        self._reference = reference
+
+    def refuse(self, names: tuple[str, ...] | DataError, path: str) -> DataError | None:
+        """Say why a table cannot join the others.
+
+        Parameters
+        ----------
+        names : tuple of str, or DataError
+            Names of its columns, or why there are none.
+        path : str
+            The table.
+
+        Returns
+        -------
+        DataError or None
+            None if it can.
+        """
+        if isinstance(names, DataError):
+            return names
+        wanted = self._names
+        if names == wanted or set(names) == set(wanted):
+            return None
+        lost = [name for name in wanted if name not in names]
+        new = [name for name in names if name not in wanted]
+        said = [f"lacks {', '.join(lost[:5])}"] if lost else []
+        said += [f"has {', '.join(new[:5])} too"] if new else []
+        return ColumnsError(
+            f"must have the {len(wanted)} columns of {self._reference}, but it"
+            f" {' and '.join(said)}",
+            path=path,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Which shards a conversion makes.
+
+    Attributes
+    ----------
+    columns : tuple of tuple of Column
+        The columns of each sensor.
+    shards : int
+        How many there will be.
+    tasks : iterator of ShardTask
+        In order of time; every shard has at least one table. Tables are read on the
+        way, no further ahead than the next task needs.
+    """
+
+    columns: tuple[tuple[Column, ...], ...]
+    shards: int
+    tasks: Iterator[ShardTask]
+
+
 def plan(
     root: str,
     sensors: Sequence[SensorFiles],
-    columns: Sequence[tuple[Column, ...]],
-    refused: Sequence[Mapping[datetime.date, DataError]],
-    tables: Mapping[tuple[str, datetime.date], Identity],
+    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
     rules: Rules,
-) -> list[ShardTask]:
+) -> Plan:
     """Deal the days out to shards.
 
     Parameters
@@ -319,107 +215,134 @@ def plan(
         Source folder, as path or URL.
     sensors : sequence of SensorFiles
         The sensors, in the order of their columns.
-    columns : sequence of tuple of Column
-        The columns of each sensor.
-    refused : sequence of mapping
-        For each sensor, the days to leave out, and why.
-    tables : mapping of (sensor, date) to Identity
-        All tables.
+    identify : callable
+        Reads what tables are, in their order.
     rules : Rules
         The options.
 
     Returns
     -------
-    list of ShardTask
-        In order of time; every shard has at least one table.
+    Plan
+        Columns, and the tasks as they can be known.
+
+    Raises
+    ------
+    DataError
+        If no table of a sensor can be read, or its ``columns.json`` cannot; and from
+        the tasks, if a table cannot be taken and the rules say to fail.
     """
-    length = days_per_shard(sum(map(len, columns)), rules)
-    before, after = _context_days(rules)
+    known: dict[tuple[str, datetime.date], Identity] = {}
+    columns = [_first_columns(sensor, identify, known) for sensor in sensors]
+    length = days_per_shard(sum(len(one.columns) for one in columns), rules)
     chunks: dict[int, list[datetime.date]] = {}
-    for day in sorted({key[1] for key in tables}):
+    for day in sorted(set(itertools.chain(*(one.days for one in sensors)))):
         chunks.setdefault(day.toordinal() // length, []).append(day)
-    tasks = []
-    for chunk in sorted(chunks):
-        first, last = chunks[chunk][0], chunks[chunk][-1]
-        context = range(
-            max(first.toordinal() - before, 1), last.toordinal() + after + 1
-        )
-        chosen: list[Source] = []
-        counts: dict[str, str] = {}
-        hashes: dict[str, str] = {}
-        set_aside: list[SetAside] = []
-        for sensor, excluded in zip(sensors, refused, strict=True):
-            for ordinal in context:
-                day = datetime.date.fromordinal(ordinal)
-                table = tables.get((sensor.sensor, day))
-                if table is None:
-                    continue
-                source = table.source
-                if day in excluded:
-                    if first <= day <= last:
-                        set_aside.append(
-                            SetAside(source.path, relative(str(excluded[day]), root))
-                        )
-                    continue
-                chosen.append(source)
-                if table.count_hash is not None:
-                    counts[source.path] = relative(sensor.meta[day], root)
-                    hashes[source.path] = table.count_hash
-        tasks.append(
-            _named(
-                ShardTask(
-                    name="",
-                    root=root,
-                    first=first,
-                    days=last.toordinal() - first.toordinal() + 1,
-                    columns=tuple(columns),
-                    sources=tuple(chosen),
-                    counts=counts,
-                    set_aside=tuple(set_aside),
-                    rules=rules,
-                ),
-                hashes,
-            )
-        )
-    return tasks
+    return Plan(
+        tuple(one.columns for one in columns),
+        len(chunks),
+        _tasks(root, sensors, columns, list(chunks.values()), known, identify, rules),
+    )
 
 
-def _hash(path: str) -> tuple[int, str]:
-    # In pieces that stay in the processor's cache, into memory that is there.
-    buffer = memoryview(bytearray(_HASHED_BYTES))
-    digest = xxhash.xxh3_128()
-    size = 0
-    with (
-        storage.storage_errors(path, "read"),
-        open(storage.filesystem(path)[1], "rb", buffering=0) as file,
-    ):
-        while length := file.readinto(buffer):
-            digest.update(buffer[:length])
-            size += length
-    return size, digest.hexdigest()
+def _first_columns(
+    sensor: SensorFiles,
+    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
+    known: dict[tuple[str, datetime.date], Identity],
+) -> SensorColumns:
+    refused: DataError | None = None
+    for day in sorted(sensor.days):
+        table = _table_file(sensor, day)
+        (found,) = identify([table])
+        known[sensor.sensor, day] = found
+        if not isinstance(found.names, DataError):
+            return SensorColumns(sensor, found.names, table.path)
+        refused = refused or found.names
+    assert refused is not None  # a sensor has at least one day
+    raise refused
+
+
+def _tasks(
+    root: str,
+    sensors: Sequence[SensorFiles],
+    columns: Sequence[SensorColumns],
+    chunks: Sequence[Sequence[datetime.date]],
+    known: dict[tuple[str, datetime.date], Identity],
+    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
+    rules: Rules,
+) -> Iterator[ShardTask]:
+    before, after = _context_days(rules)
+    coming = [
+        _table_file(sensor, day)
+        for day in itertools.chain(*chunks)
+        for sensor in sensors
+        if day in sensor.days and (sensor.sensor, day) not in known
+    ]
+    read = zip(coming, identify(coming), strict=False)  # the second ends with the first
+    reached = 0
+    for chunk in chunks:
+        first, last = chunk[0].toordinal(), chunk[-1].toordinal()
+        context = range(max(first - before, 1), last + after + 1)
+        while reached < len(coming) and coming[reached].day.toordinal() < context.stop:
+            table, found = next(read)
+            known[table.sensor, table.day] = found
+            reached += 1
+        yield _task(root, sensors, columns, chunk, context, known, rules)
+        for key in [key for key in known if key[1].toordinal() < first]:
+            del known[key]  # no later shard has it in its context
+
+
+def _task(
+    root: str,
+    sensors: Sequence[SensorFiles],
+    columns: Sequence[SensorColumns],
+    chunk: Sequence[datetime.date],
+    context: range,
+    known: Mapping[tuple[str, datetime.date], Identity],
+    rules: Rules,
+) -> ShardTask:
+    chosen: list[Source] = []
+    counts: dict[str, str] = {}
+    hashes: dict[str, str] = {}
+    set_aside: list[SetAside] = []
+    for sensor, expected in zip(sensors, columns, strict=True):
+        for day in map(datetime.date.fromordinal, context):
+            table = known.get((sensor.sensor, day))
+            if table is None:
+                continue
+            source = table.source
+            refused = expected.refuse(table.names, sensor.days[day])
+            if refused is not None:
+                if rules.on_error == "fail":
+                    raise refused
+                if chunk[0] <= day <= chunk[-1]:
+                    reason = relative(str(refused), root)
+                    set_aside.append(SetAside(source.path, reason))
+                continue
+            chosen.append(source)
+            if table.count_hash is not None:
+                counts[source.path] = relative(sensor.meta[day], root)
+                hashes[source.path] = table.count_hash
+    task = ShardTask(
+        name="",
+        root=root,
+        first=chunk[0],
+        days=(chunk[-1] - chunk[0]).days + 1,
+        columns=tuple(one.columns for one in columns),
+        sources=tuple(chosen),
+        counts=counts,
+        set_aside=tuple(set_aside),
+        rules=rules,
+    )
+    return _named(task, hashes)
+
+
+def _table_file(sensor: SensorFiles, day: datetime.date) -> TableFile:
+    return TableFile(sensor.sensor, day, sensor.days[day], sensor.meta.get(day))
 
 
 def _context_days(rules: Rules) -> tuple[int, int]:
     fill = 1 if rules.stack.max_gap_min > 0 else 0
     return fill, fill + math.ceil(rules.shard.halo / rules.table.rows_per_day)
-
-
-def relative(text: str, root: str) -> str:
-    """Drop the source folder from a path or message: where it stood is not content.
-
-    Parameters
-    ----------
-    text : str
-        Has paths in it.
-    root : str
-        The source folder, as path or URL.
-
-    Returns
-    -------
-    str
-        The rest.
-    """
-    return text.replace(root.rstrip("/") + "/", "")
 
 
 def _named(task: ShardTask, counts: Mapping[str, str]) -> ShardTask:

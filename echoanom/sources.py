@@ -8,18 +8,23 @@ had to be read for its hash is spooled on this machine, and not asked for again.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import itertools
 import json
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
 from echoanom import publishing, storage
+from echoanom.discovery import SensorFiles
+from echoanom.distributed import Cluster
 from echoanom.errors import StorageError
+from echoanom.identities import Identity, TableFile, identify_tables, relative
 from echoanom.manifest import Source
-from echoanom.planning import Identity
+from echoanom.options import TableOptions
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +32,7 @@ NAME = "sources.json"
 
 _VERSION = 1
 _SPOOL_BYTES = 4 << 30
+_TABLES = 64  # that a worker reads at once
 
 _Known = tuple[str, int, str, int, str | None]
 """Tag, size, hash, which of the lists of names, and hash of the record count file."""
@@ -210,3 +216,107 @@ class Spool:
         with self._lock:
             self._left += len(content)
         return content
+
+
+class Identifier:
+    """Finds out what tables are: looked up, read here, or read by workers.
+
+    Parameters
+    ----------
+    root : str
+        Source folder, as path or URL.
+    sensors : sequence of SensorFiles
+        The tables, and what the store says of them.
+    options : TableOptions
+        How tables are read.
+    known : KnownTables
+        What an earlier conversion found.
+    spool : Spool
+        Takes what has to be read here.
+    cluster : Cluster, optional
+        Reads instead of this process.
+
+    Attributes
+    ----------
+    found : list of Identity
+        What was found so far.
+    tags : dict of str to str
+        What the store says of the tables, by path below the source folder.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        sensors: Sequence[SensorFiles],
+        options: TableOptions,
+        known: KnownTables,
+        spool: Spool,
+        cluster: Cluster | None,
+    ) -> None:
+        self._root = root
+        self._options = options
+        self._known = known
+        self._spool = spool
+        self._cluster = cluster
+        self.tags = {
+            relative(path, root): tag
+            for sensor in sensors
+            for path, tag in sensor.tags.items()
+        }
+        self.found: list[Identity] = []
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def __call__(self, tables: Iterable[TableFile]) -> Iterator[Identity]:
+        """Find out what some tables are.
+
+        Parameters
+        ----------
+        tables : iterable of TableFile
+            Where they are.
+
+        Yields
+        ------
+        Identity
+            Of each, in their order.
+
+        Raises
+        ------
+        StorageError
+            If one cannot be read.
+        """
+        tables = list(tables)
+        looked_up = [self._look_up(table) for table in tables]
+        pairs = zip(tables, looked_up, strict=True)
+        with contextlib.closing(self._read(t for t, one in pairs if not one)) as read:
+            for one in looked_up:
+                found = one or next(read)
+                if isinstance(found.names, tuple):
+                    # Most tables have the same names: they are kept once.
+                    names = self._names.setdefault(found.names, found.names)
+                    found = dataclasses.replace(found, names=names)
+                self.found.append(found)
+                yield found
+
+    def _look_up(self, table: TableFile) -> Identity | None:
+        path = relative(table.path, self._root)
+        tag = self.tags.get(path)
+        return self._known.find(table.sensor, table.day.isoformat(), path, tag)
+
+    def _read(self, tables: Iterable[TableFile]) -> Generator[Identity]:
+        if self._cluster is None:
+            yield from identify_tables(
+                self._root, tables, self._options, self._spool.put
+            )
+            return
+        left = iter(tables)
+        parts = iter(lambda: tuple(itertools.islice(left, _TABLES)), ())
+        tasks = ((self._root, part, self._options) for part in parts)
+        with contextlib.closing(self._cluster.map(_identify_all, tasks)) as results:
+            for _, identified in results:
+                yield from identified
+
+
+def _identify_all(
+    root: str, tables: Sequence[TableFile], options: TableOptions
+) -> list[Identity]:
+    return list(identify_tables(root, tables, options))

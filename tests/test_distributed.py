@@ -21,9 +21,8 @@ from calls import die, double, either, fail, leave_trace, rest
 from datasets import PERIOD_S, small_dataset, small_source
 from models import untrained_artifact
 
-from echoanom import conversion
 from echoanom import distributed as own
-from echoanom import scoreparts, scoring
+from echoanom import scoreparts, scoring, sources
 from echoanom.artifact import Artifact
 from echoanom.connecting import connect
 from echoanom.conversion import ConversionReport, convert
@@ -217,7 +216,7 @@ def source(tmp_path: Path) -> str:
 
 
 def test_a_dataset_is_the_same_byte_for_byte(client, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "_TABLES", 3)
+    monkeypatch.setattr(sources, "_TABLES", 3)
     monkeypatch.chdir(tmp_path)
     convert_small(source, str(tmp_path / "here"))
     heard: list[tuple[str, int, int]] = []
@@ -227,10 +226,7 @@ def test_a_dataset_is_the_same_byte_for_byte(client, source, tmp_path, monkeypat
     assert_same_files(tmp_path / "here", tmp_path / "there")
     assert (report.dataset, report.written) == ("there", 8)
     assert len(report.set_aside) == 1
-    assert [now for now in heard if now[0] == "Writing shards"] == [
-        ("Writing shards", done, 8) for done in range(9)
-    ]
-    assert ("Reading tables", 16, 16) in heard
+    assert heard == [("Making shards", done, 8) for done in range(9)]
     assert convert_small("source", "there", client=client).kept == 8
 
 
@@ -241,7 +237,7 @@ def test_this_process_reads_no_table_and_makes_no_shard(
         raise AssertionError("was called here")
 
     for name in ("identify", "_hash", "read_header"):
-        monkeypatch.setattr(f"echoanom.planning.{name}", refuse)
+        monkeypatch.setattr(f"echoanom.identities.{name}", refuse)
     monkeypatch.setattr("echoanom.shards.stack", refuse)
     convert_small(source, str(tmp_path / "there"), client=client)
     assert verify(open_dataset(str(tmp_path / "there"))).check() is None

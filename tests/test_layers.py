@@ -17,15 +17,15 @@ PACKAGE = Path(echoanom.__file__).parent
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
     "errors options columns progress retries s3errors s3requests multipart objects"
-    " storage cachefolder arrival cache publishing stamps",
+    " tfiosource storage cachefolder arrival cache publishing stamps",
     "testing",
     "simulation",
     "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest versions planning distributed connecting dataset buffers rowstore shardmaps reader"
+    "manifest versions identities planning distributed connecting dataset buffers rowstore shardmaps reader"
     " verification inspection",
-    "sources shards conversion",
+    "sources shards making conversion",
     "windowing rowspans framing pool recordstream streaming batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",

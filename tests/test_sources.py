@@ -14,9 +14,9 @@ from datasets import PERIOD_S, small_source
 from echoanom import objects, publishing, storage
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
+from echoanom.identities import Identity
 from echoanom.manifest import Source
 from echoanom.options import TableOptions
-from echoanom.planning import Identity
 from echoanom.sources import NAME, KnownTables, Spool
 
 TABLE = TableOptions(period_s=PERIOD_S)
