@@ -3,6 +3,7 @@
 #
 #   make demo     the whole main job on the sample data, into demo-output/
 #   make test     every test          make quick    the tests that take no time
+#   make test-tfio    reading through tensorflow-io, which needs an older TensorFlow
 #   make check    format, lint, types and docstrings
 #   make format   put the code into its format
 #   make docs     write docs/cli.md and the pictures of the documentation again
@@ -24,7 +25,7 @@ BIN = $(VENV)/bin
 ECHOANOM = $(BIN)/echoanom
 SOURCES = echoanom tests tools benchmarks examples
 
-.PHONY: demo test quick check format docs bench measure clean python environment-all environment-dev
+.PHONY: demo test test-tfio quick check format docs bench measure clean python environment-all environment-dev
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -62,6 +63,14 @@ test: environment-dev
 quick: environment-dev
 	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick
 
+# An environment of its own: tensorflow-io fits no newer TensorFlow than 2.17.
+test-tfio: python
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 13))' || { \
+		echo "tensorflow-io needs Python 3.11 or 3.12; name one with" \
+		"make PYTHON=<python>" >&2; exit 1; }
+	@$(PYTHON) tools/environment.py $(VENV)-tfio test-tfio
+	$(VENV)-tfio/bin/python -m pytest tests/tfio
+
 check: environment-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/isort --check $(SOURCES)
@@ -93,6 +102,7 @@ measure: environment-dev
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .benchmarks .coverage
-	@if [ -e $(VENV)/environment.json ] || [ -e $(VENV)/unfinished ]; then \
-		echo rm -rf $(VENV); rm -rf $(VENV); fi
+	@for venv in $(VENV) $(VENV)-tfio; do \
+		if [ -e $$venv/environment.json ] || [ -e $$venv/unfinished ]; then \
+			echo rm -rf $$venv; rm -rf $$venv; fi; done
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ("tools/constraints.txt", "tools/constraints-tfio.txt")
 
 
 def load_tool() -> ModuleType:
@@ -34,6 +36,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.installed: list[str] = []
+        self.constraints: list[str] = []
         self.made = 0
         self.on_install: Callable[[], int] = lambda: 0
 
@@ -55,6 +58,8 @@ class Machine:
             if status == 0:
                 (self.folder / "bin" / "echoanom").touch()
                 self.installed.append(command[-1])
+                place = list(command).index("--constraint") + 1
+                self.constraints.append(Path(command[place]).name)
             return answer(status)
         return answer(0)
 
@@ -73,7 +78,7 @@ def machine(folder: Path) -> Machine:
 def checkout(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     (root / "tools").mkdir(parents=True)
-    for name in ("setup.cfg", "pyproject.toml", "tools/constraints.txt"):
+    for name in ("setup.cfg", "pyproject.toml", *CONSTRAINTS):
         (root / name).write_text(name)
     return root
 
@@ -117,6 +122,20 @@ def test_changed_requirements_are_installed_into_the_same_environment(
     (checkout / "setup.cfg").write_text("more")
     make(folder, "all", checkout, machine)
     assert (machine.made, len(machine.installed)) == (1, 2)
+
+
+def test_each_environment_has_its_own_constraints(
+    folder: Path, checkout: Path, machine: Machine
+) -> None:
+    make(folder, "test-tfio", checkout, machine)
+    (checkout / "tools/constraints.txt").write_text("more")
+    make(folder, "test-tfio", checkout, machine)
+    assert machine.constraints == ["constraints-tfio.txt"]
+    (checkout / "tools/constraints-tfio.txt").write_text("more")
+    make(folder, "test-tfio", checkout, machine)
+    assert machine.constraints == ["constraints-tfio.txt"] * 2
+    make(folder, "dev", checkout, machine)
+    assert machine.constraints[2:] == ["constraints.txt"]
 
 
 def test_an_interrupted_set_up_begins_anew(
@@ -189,13 +208,27 @@ def test_an_old_python_is_refused_with_the_versions_that_do() -> None:
     assert "needs Python 3.11, 3.12 or 3.13" in done.stderr
 
 
-def test_constraints_are_names_and_versions_only() -> None:
-    lines = (ROOT / "tools" / "constraints.txt").read_text().splitlines()
-    pins = [line for line in lines if not line.startswith("#")]
-    assert len(pins) > 50
-    for pin in pins:
-        name, equals, version = pin.partition("==")
-        assert (
-            equals and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        ), pin
-        assert version and " " not in version and "@" not in version, pin
+def pins(name: str) -> dict[str, str]:
+    """Read the versions of a file of constraints, by names as pip compares them."""
+    lines = (ROOT / name).read_text().splitlines()
+    pairs = [line.partition("==") for line in lines if not line.startswith("#")]
+    assert all(equals for _, equals, _ in pairs)
+    return {re.sub("[-_.]+", "-", name).lower(): pin for name, _, pin in pairs}
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraints_are_names_and_versions_only(name: str) -> None:
+    found = pins(name)
+    assert len(found) > 50
+    for package, version in found.items():
+        assert re.fullmatch("[a-z0-9-]+", package), package
+        assert re.fullmatch("[a-z0-9.]+", version), package
+
+
+def test_what_the_older_tensorflow_does_not_decide_on_is_the_same() -> None:
+    newest, oldest = (pins(name) for name in CONSTRAINTS)
+    other = {name for name in oldest if oldest[name] != newest.get(name)}
+    assert other == {
+        *("tensorflow", "tensorflow-io", "tensorflow-io-gcs-filesystem"),
+        *("tensorboard", "ml-dtypes", "numpy", "pandas", "protobuf"),
+    }

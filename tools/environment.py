@@ -5,6 +5,8 @@
 
     python3 tools/environment.py .venv all     what the demo needs
     python3 tools/environment.py .venv dev     what tests and checks need, too
+    python3 tools/environment.py .venv-tfio test-tfio
+                                               tensorflow-io, and the TensorFlow it fits
 
 A call that finds the environment ready takes a fraction of a second. What it leaves in
 the environment's folder decides what the next call does:
@@ -32,20 +34,28 @@ import sys
 from typing import Callable, Optional
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CONSTRAINTS = os.path.join("tools", "constraints.txt")
-CONTAINED = {"all": ("all", "dev"), "dev": ("dev",)}
+CONTAINED = {"all": ("all", "dev"), "dev": ("dev",), "test-tfio": ("test-tfio",)}
 """Extra asked for, and the installed extras that hold it."""
+
+CONSTRAINTS = {
+    "all": os.path.join("tools", "constraints.txt"),
+    "dev": os.path.join("tools", "constraints.txt"),
+    "test-tfio": os.path.join("tools", "constraints-tfio.txt"),
+}
+"""Extra asked for, and the versions it gets."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def fingerprint(root: str) -> str:
+def fingerprint(root: str, extra: str) -> str:
     """Sum up what decides on the content of the environment.
 
     Parameters
     ----------
     root : str
         The checkout.
+    extra : str
+        What is asked for, one of `CONTAINED`.
 
     Returns
     -------
@@ -53,7 +63,7 @@ def fingerprint(root: str) -> str:
         A hash of the set-up files, the checkout's place and the Python version.
     """
     digest = hashlib.sha256(f"{root}\n{sys.version}\n".encode())
-    for name in ("setup.cfg", "pyproject.toml", CONSTRAINTS):
+    for name in ("setup.cfg", "pyproject.toml", CONSTRAINTS[extra]):
         with open(os.path.join(root, name), "rb") as file:
             digest.update(file.read())
     return digest.hexdigest()
@@ -67,7 +77,7 @@ def ready(folder: str, extra: str, root: str, run: Run = subprocess.run) -> bool
     folder : str
         The environment.
     extra : str
-        What must be installed: ``all`` or ``dev``.
+        What must be installed, one of `CONTAINED`.
     root : str
         The checkout.
     run : callable
@@ -83,7 +93,7 @@ def ready(folder: str, extra: str, root: str, run: Run = subprocess.run) -> bool
             state = json.load(file)
         if os.path.exists(os.path.join(folder, "unfinished")):
             return False
-        if state["fingerprint"] != fingerprint(root):
+        if state["fingerprint"] != fingerprint(root, extra):
             return False
         if state["extra"] not in CONTAINED[extra]:
             return False
@@ -101,7 +111,7 @@ def prepare(folder: str, extra: str, root: str, run: Run = subprocess.run) -> No
     folder : str
         The environment.
     extra : str
-        What to install: ``all`` or ``dev``.
+        What to install, one of `CONTAINED`.
     root : str
         The checkout.
     run : callable
@@ -135,12 +145,12 @@ def prepare(folder: str, extra: str, root: str, run: Run = subprocess.run) -> No
     _checked(
         run,
         [python, "-m", "pip", "install", "--disable-pip-version-check", *quiet]
-        + ["--constraint", os.path.join(root, CONSTRAINTS)]
+        + ["--constraint", os.path.join(root, CONSTRAINTS[extra])]
         + ["--editable", f"{root}[{extra}]"],
     )
     state = os.path.join(folder, "environment.json")
     with open(f"{state}.new", "w", encoding="utf-8") as file:
-        json.dump({"extra": extra, "fingerprint": fingerprint(root)}, file)
+        json.dump({"extra": extra, "fingerprint": fingerprint(root, extra)}, file)
         file.write("\n")
     os.replace(f"{state}.new", state)
     os.unlink(unfinished)
