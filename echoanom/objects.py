@@ -21,6 +21,7 @@ from echoanom import s3errors
 from echoanom.errors import ConflictError, StorageError
 from echoanom.multipart import PART_BYTES, upload_parts
 from echoanom.s3requests import THREADS, payer, request, split, whole
+from echoanom.unwaited import call_each
 
 _AHEAD = 4
 
@@ -170,30 +171,35 @@ def download(url: str, path: str) -> None:
         If it cannot be read, or is replaced meanwhile.
     """
 
-    content, found = _read(url, 0, PART_BYTES)
+    # One request is enough for most, and all of a small one.
+    head, found = _read(url, 0, 2 * PART_BYTES)
     try:
-        with (
-            open(path, "wb", buffering=0) as file,
-            concurrent.futures.ThreadPoolExecutor(THREADS) as pool,
-        ):
+        file = _SharedFile(path)
 
-            def fetch(begin: int) -> None:
-                put(begin, _read(url, begin, PART_BYTES, found.etag)[0])
+        def fetch(begin: int) -> None:
+            file.write(begin, _read(url, begin, PART_BYTES, found.etag)[0])
 
-            def put(begin: int, content: bytes) -> None:
-                left = memoryview(content)
-                while left:
-                    written = os.pwrite(file.fileno(), left, begin)
-                    begin, left = begin + written, left[written:]
-
-            try:
-                put(0, content)
-                list(pool.map(fetch, range(PART_BYTES, found.size, PART_BYTES)))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        file.write(0, head)
+        call_each(fetch, range(len(head), found.size, PART_BYTES), THREADS)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+class _SharedFile:
+    """A file that the last one who holds it closes: threads may outlast a failure."""
+
+    def __init__(self, path: str) -> None:
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            os.close(self._handle)
+
+    def write(self, begin: int, content: bytes) -> None:
+        left = memoryview(content)
+        while left:
+            written = os.pwrite(self._handle, left, begin)
+            begin, left = begin + written, left[written:]
 
 
 def upload(url: str, path: str) -> None:
