@@ -119,7 +119,8 @@ def request(
 def whole(answer: Mapping[str, Any], *fields: str) -> Mapping[str, Any]:
     """Require of an answer what every whole one has.
 
-    A connection that ends within an answer's head goes unnoticed below.
+    A connection that ends within an answer's head goes unnoticed below, also in the
+    middle of a value.
 
     Parameters
     ----------
@@ -136,9 +137,10 @@ def whole(answer: Mapping[str, Any], *fields: str) -> Mapping[str, Any]:
     Raises
     ------
     ConnectionError
-        If a field is missing.
+        If a field is missing, or a tag is not whole.
     """
-    if any(field not in answer for field in fields):
+    missing = any(field not in answer for field in fields)
+    if missing or answer.get("ETag", "").count('"') % 2:
         raise ConnectionError(s3errors.CUT)
     return answer
 

@@ -27,6 +27,7 @@ from echoanom.errors import MissingExtraError, StorageError
 REGION = "us-east-1"
 ACCESS_KEY = "echoanom-test"
 SECRET_KEY = "not-a-secret-outside-of-this-machine"
+RENEWED_KEY = "echoanom-test-renewed"
 READER_KEY = "echoanom-reader"
 PUBLIC_BUCKET = "public"
 """Anybody may list and read it, without credentials."""
@@ -52,8 +53,8 @@ class S3Server:
     endpoint : str
         Its address, ``http://127.0.0.1:PORT``.
     access_key, secret_key : str
-        The credentials that may do everything. The user `READER_KEY`, with the same
-        secret, may list and read only.
+        The credentials that may do everything, as may the user `RENEWED_KEY` with the
+        same secret. The user `READER_KEY`, again with it, may list and read only.
     """
 
     endpoint: str
@@ -184,9 +185,10 @@ def _identities() -> list[dict[str, object]]:
         pair = {"accessKey": key, "secretKey": SECRET_KEY}
         return {"name": key, "credentials": [pair], "actions": actions}
 
+    everything = ["Admin", "Read", "List", "Tagging", "Write"]
     public = [f"Read:{PUBLIC_BUCKET}", f"List:{PUBLIC_BUCKET}"]
     return [
-        user(ACCESS_KEY, ["Admin", "Read", "List", "Tagging", "Write"]),
+        *(user(key, everything) for key in (ACCESS_KEY, RENEWED_KEY)),
         user(READER_KEY, ["Read", "List"]),
         {"name": "anonymous", "actions": public},
     ]
