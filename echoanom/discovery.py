@@ -87,6 +87,7 @@ def find_sensors(
     StorageError
         If the folder cannot be listed.
     """
+    storage.filesystem(root)  # refuses what is no path or URL
     root = root.rstrip("/") or "/"
     name = _folder_name(root)
     days = (first or datetime.date.min, last or datetime.date.max)

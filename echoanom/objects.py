@@ -1,9 +1,8 @@
 """Objects of an S3 store: read in parallel ranges, written whole or not at all.
 
-What is small and rare, such as telling whether a folder exists, goes through fsspec's
-s3fs (`storage` does that). What carries data, or a condition, goes through boto3 here:
-one object is read and written in several threads, each range and part with its own
-attempts, and a conditional PUT decides between two writers.
+What is small and rare goes through fsspec's s3fs (`storage` does that). What carries
+data, or a condition, goes through boto3 here: one object is read and written in several
+threads, each part with its own attempts; a conditional PUT decides between writers.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from typing import Any
 from echoanom import s3errors
 from echoanom.errors import ConflictError, StorageError
 from echoanom.multipart import PART_BYTES, upload_parts
-from echoanom.s3requests import THREADS, payer, request, split, whole
+from echoanom.s3requests import THREADS, payer, request, require_key, split, whole
 from echoanom.unwaited import call_each
 
 _AHEAD = 4
+_TOLD = ("ContentLength", "ETag", "LastModified")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +120,7 @@ def read(
 def _read(
     url: str, begin: int = 0, size: int | None = None, etag: str | None = None
 ) -> tuple[bytes, ObjectInfo]:
+    require_key(url)
     more = {} if etag is None else {"IfMatch": etag}
     ranged = begin > 0 or size is not None
     if ranged:
@@ -140,9 +141,6 @@ def _read(
         return content, _info(url, answer)
 
     return request("read", url, get)
-
-
-_TOLD = ("ContentLength", "ETag", "LastModified")
 
 
 def _info(url: str, answer: Mapping[str, Any]) -> ObjectInfo:
@@ -252,6 +250,7 @@ def write(
     StorageError
         If it cannot be written.
     """
+    require_key(url)
     condition: dict[str, str] = {}
     if absent:
         condition = {"IfNoneMatch": "*"}

@@ -241,6 +241,7 @@ def exclusive(folder: str) -> Iterator[None]:
         If another process holds the lock, or the folder cannot be made or locked.
     """
     if not is_local(folder):
+        filesystem(folder)  # refuses what is no URL
         yield
         return
     inner = filesystem(folder)[1]

@@ -223,6 +223,8 @@ def _reason(error: BaseException, url: str) -> str:
             " AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or read a public"
             f" bucket without ({_ANONYMOUS})"
         )
+    if "ParamValidationError" in names and "bucket name" in str(error):
+        return f"no bucket can have the name {bucket}"
     if _is_unanswered(error):
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get(
             "AWS_ENDPOINT_URL", "the store's address"

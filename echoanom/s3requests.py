@@ -60,12 +60,36 @@ def split(url: str) -> tuple[str, str]:
     Raises
     ------
     StorageError
-        If it names no bucket.
+        If it names no bucket, or holds a password.
     """
     bucket, _, key = url.partition("://")[2].partition("/")
     if not bucket:
         raise StorageError(f"an S3 URL must be s3://<bucket>/<key>, got {url}")
+    if "@" in bucket:  # or libraries would repeat it in their errors
+        raise StorageError(
+            "an S3 URL must be s3://<bucket>/<key>, without user and password; set"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     return bucket, key
+
+
+def require_key(url: str) -> None:
+    """Refuse the URL of a bucket where that of an object must be.
+
+    Parameters
+    ----------
+    url : str
+        The URL.
+
+    Raises
+    ------
+    StorageError
+        If it names no object.
+    """
+    if not split(url)[1]:
+        raise StorageError(
+            f"the URL of an object must be s3://<bucket>/<key>, got {url}"
+        )
 
 
 def request(

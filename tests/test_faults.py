@@ -432,9 +432,10 @@ def test_giving_up_names_the_object_and_the_last_cause(
     kind: str,
 ) -> None:
     monkeypatch.setattr(retries, "_LONGEST_PAUSE_S", 0.05)
-    monkeypatch.setattr(s3requests, "SILENCE_S", 0.1)
     url = f"{bucket}/folder/x"
     objects.write(url, bytes(1000))
+    caplog.clear()
+    monkeypatch.setattr(s3requests, "SILENCE_S", 0.1)
     s3requests.forget_clients()
     proxy.plan(share=1.0, kinds=(kind,))
     uses: dict[str, Callable[[], object]] = {
