@@ -94,10 +94,11 @@ RESULTS = benchmarks/results
 measure: environment-dev
 	$(or $(PEERS),$(BIN)/python) benchmarks/throughput.py $(if $(PEERS),--peers) \
 		--json $(RESULTS)/throughput.json
-	for name in fifo convert scoring training memory; do \
+	for name in fifo convert scoring training memory s3 cluster; do \
 		$(BIN)/python benchmarks/$$name.py --json $(RESULTS)/$$name.json || exit 1; done
 	$(BIN)/python tools/performance_page.py $(RESULTS) docs/performance.md \
 		docs/images/throughput.png
+	$(BIN)/python tools/scale_page.py $(RESULTS) docs/scale.md
 
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -169,6 +169,26 @@ def test_clusters_of_one_and_two_workers_do_the_same_work(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_a_store_is_measured_beside_plain_gets_and_the_disk(tmp_path: Path) -> None:
+    found = run(tmp_path, "s3.py", "--toy")
+    assert found["benchmark"] == "s3"
+    ways = ("plain GETs", "s3fs", "boto3 transfer", "cache")
+    sets = ("shards-of-a-day", "one-shard")
+    assert [line["case"] for line in found["results"] if "CRT" not in line["case"]] == [
+        *(f"{way}, {name}" for name in sets for way in ways),
+        *(
+            "epoch from disk",
+            "epoch from the store, cold",
+            "epoch from the store, warm",
+        ),
+        *("disk to disk", "store to store"),
+    ]
+    for line in found["results"]:
+        assert line["mb_per_s"] > 0 and line["lowest"] <= line["ratio"], line
+        assert line["limit"] or line["ratio"] == 1
+
+
+@pytest.mark.slow
 def test_memory_is_measured_for_each_number_of_days(tmp_path: Path) -> None:
     found = run(tmp_path, "memory.py", "--toy", "--readers", "shuffled, stride 1")
     assert found["days"] == [1, 2]

@@ -21,7 +21,10 @@ from typing import Any
 
 Figures = dict[str, Any]
 
-NAMES = ("throughput", "fifo", "convert", "scoring", "training", "memory")
+NAMES = (
+    *("throughput", "fifo", "convert", "scoring", "training", "memory"),
+    *("s3", "cluster"),
+)
 CASES = ("shuffled stride 1", "sequential stride 64", "sequential stride 1")
 OURS, THEIRS = "#0072b2", "#999999"  # told apart without colour vision, too
 
@@ -80,6 +83,25 @@ def page(results: dict[str, Figures]) -> str:
         "## Memory",
         _machine(results["memory"]),
         _memory(results["memory"]),
+        "## S3",
+        _machine(results["s3"]),
+        "A real server on the same two cores; what it takes is lost to the rest, so the last"
+        " column compares the processor time of the reading process alone.",
+        _store(results["s3"]),
+        "## Dask workers",
+        _machine(results["cluster"]),
+        _table(
+            ("work", "by", "s", "of 1 worker"),
+            (
+                (
+                    line["work"],
+                    line["by"],
+                    f"{line['seconds']:.1f}",
+                    _number(line["ratio"]),
+                )
+                for line in results["cluster"]["results"]
+            ),
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -149,6 +171,19 @@ def _aims(results: dict[str, Figures]) -> Iterable[Sequence[str]]:
     yield _aim("training, input stall", -0.02, -trained["echoanom"]["stall"])
     days = results["memory"]["days"]
     yield _aim(f"memory, {days[-1]} days over {days[0]}", -1.1, -growth)
+    stored = {x["case"]: x["ratio"] for x in results["s3"]["results"]}
+    cold = min(ratio for case, ratio in stored.items() if case.startswith("cache, "))
+    yield _aim("S3: cold shards through the cache, of plain GETs", 0.8, cold)
+    warm = stored["epoch from the store, warm"]
+    yield _aim("S3: an epoch with the cache full, of one from disk", 0.95, warm)
+    converted = stored["store to store"]
+    yield _aim("S3: conversion store to store, of disk to disk", 0.8, converted)
+    two = next(
+        line["ratio"]
+        for line in results["cluster"]["results"]
+        if (line["work"], line["by"]) == ("convert", "2 workers")
+    )
+    yield _aim("conversion by two Dask workers, times one", 1.7, two)
 
 
 def _aim(what: str, least: float, found: float) -> Sequence[str]:
@@ -271,6 +306,24 @@ def _training(results: Figures) -> str:
     return (
         f"{table}\n\nThe input alone, at full speed:"
         f" {1e3 * alone['s_per_batch']:.1f} ms a batch."
+    )
+
+
+def _store(results: Figures) -> str:
+    return _table(
+        ("case", "MB/s", "held against", "ratio", "lowest", "highest", "CPU"),
+        (
+            (
+                line["case"].replace("-", " "),
+                f"{line['mb_per_s']:,.0f}",
+                line["limit"] or "",
+                *(
+                    f"{line[key]:.2f}"
+                    for key in ("ratio", "lowest", "highest", "cpu_ratio")
+                ),
+            )
+            for line in results["results"]
+        ),
     )
 
 
