@@ -7,6 +7,7 @@ conversion that was interrupted finds the shards it had finished by their names.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 from typing import TYPE_CHECKING, Any
@@ -157,10 +158,11 @@ def convert(
         publishing.remove_temporaries(destination)
         publishing.remove_temporaries(storage.join(destination, SHARDS))
         making = Making(destination, before, planned, progress)
-        if cluster is None:
-            shards = making.here(workers, spool.read)
-        else:
-            shards = making.on(cluster)
+        with contextlib.closing(planned.tasks):
+            if cluster is None:
+                shards = making.here(workers, spool.read)
+            else:
+                shards = making.on(cluster)
         manifest = Manifest(
             columns=tuple(c for sensor in planned.columns for c in sensor),
             table=rules.table,

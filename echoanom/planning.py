@@ -8,12 +8,13 @@ done.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
 import xxhash
 
@@ -191,20 +192,20 @@ class Plan:
         The columns of each sensor.
     shards : int
         How many there will be.
-    tasks : iterator of ShardTask
+    tasks : generator of ShardTask
         In order of time; every shard has at least one table. Tables are read on the
         way, no further ahead than the next task needs.
     """
 
     columns: tuple[tuple[Column, ...], ...]
     shards: int
-    tasks: Iterator[ShardTask]
+    tasks: Generator[ShardTask]
 
 
 def plan(
     root: str,
     sensors: Sequence[SensorFiles],
-    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
+    identify: Callable[[Iterable[TableFile]], Generator[Identity]],
     rules: Rules,
 ) -> Plan:
     """Deal the days out to shards.
@@ -246,7 +247,7 @@ def plan(
 
 def _first_columns(
     sensor: SensorFiles,
-    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
+    identify: Callable[[Iterable[TableFile]], Generator[Identity]],
     known: dict[tuple[str, datetime.date], Identity],
 ) -> SensorColumns:
     refused: DataError | None = None
@@ -267,9 +268,9 @@ def _tasks(
     columns: Sequence[SensorColumns],
     chunks: Sequence[Sequence[datetime.date]],
     known: dict[tuple[str, datetime.date], Identity],
-    identify: Callable[[Iterable[TableFile]], Iterator[Identity]],
+    identify: Callable[[Iterable[TableFile]], Generator[Identity]],
     rules: Rules,
-) -> Iterator[ShardTask]:
+) -> Generator[ShardTask]:
     before, after = _context_days(rules)
     coming = [
         _table_file(sensor, day)
@@ -277,18 +278,19 @@ def _tasks(
         for sensor in sensors
         if day in sensor.days and (sensor.sensor, day) not in known
     ]
-    read = zip(coming, identify(coming), strict=False)  # the second ends with the first
     reached = 0
-    for chunk in chunks:
-        first, last = chunk[0].toordinal(), chunk[-1].toordinal()
-        context = range(max(first - before, 1), last + after + 1)
-        while reached < len(coming) and coming[reached].day.toordinal() < context.stop:
-            table, found = next(read)
-            known[table.sensor, table.day] = found
-            reached += 1
-        yield _task(root, sensors, columns, chunk, context, known, rules)
-        for key in [key for key in known if key[1].toordinal() < first]:
-            del known[key]  # no later shard has it in its context
+    with contextlib.closing(identify(coming)) as read:
+        for chunk in chunks:
+            first, last = chunk[0].toordinal(), chunk[-1].toordinal()
+            context = range(max(first - before, 1), last + after + 1)
+            for table in itertools.islice(coming, reached, None):
+                if table.day.toordinal() >= context.stop:
+                    break
+                known[table.sensor, table.day] = next(read)
+                reached += 1
+            yield _task(root, sensors, columns, chunk, context, known, rules)
+            for key in [key for key in known if key[1].toordinal() < first]:
+                del known[key]  # no later shard has it in its context
 
 
 def _task(

@@ -16,7 +16,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from echoanom import publishing, storage
 from echoanom.discovery import SensorFiles
@@ -266,7 +266,7 @@ class Identifier:
         self.found: list[Identity] = []
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def __call__(self, tables: Iterable[TableFile]) -> Iterator[Identity]:
+    def __call__(self, tables: Iterable[TableFile]) -> Generator[Identity]:
         """Find out what some tables are.
 
         Parameters
