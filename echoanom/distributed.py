@@ -257,10 +257,18 @@ class Cluster:
             ) from None
 
     def _cancel(self, waiting: dict[Future[Result], int]) -> None:
-        if waiting and self._client.status == "running":
+        if not waiting or self._client.status != "running":
+            return
+        futures = list(waiting)
+
+        async def cancel() -> None:
             # The error that led here is the one to tell.
             with contextlib.suppress(Exception):
-                self._client.cancel(list(waiting))
+                await self._client.cancel(futures, asynchronous=True)
+
+        # Not waited for: where an iterator was forgotten, the collector ends it in any
+        # thread, that of the client's loop included.
+        self._client.loop.add_callback(cancel)
 
 
 class _Idle:

@@ -104,6 +104,20 @@ def test_what_is_not_taken_any_more_is_cancelled(client, tmp_path):
     assert 1 <= len(list(tmp_path.iterdir())) <= 6
 
 
+def test_an_iterator_that_is_forgotten_is_cancelled_in_any_thread(client, tmp_path):
+    tasks = [(str(tmp_path / str(number)), 0.2) for number in range(16)]
+    results = [Cluster(client).map(leave_trace, tasks)]
+    next(results[0])
+
+    async def forget() -> None:
+        results.clear()
+
+    client.sync(forget)  # in the thread of the client's loop
+    time.sleep(1.5)
+    assert 1 <= len(list(tmp_path.iterdir())) <= 6
+    assert list(Cluster(client).map(double, [(1,)])) == [(0, 2)]
+
+
 def test_an_error_on_a_worker_arrives_as_it_was(client):
     error = TableError("must be a number", path="a.csv", line=3, column="u")
     with pytest.raises(TableError, match="^a.csv, line 3, column 'u': must") as caught:
