@@ -22,7 +22,7 @@ from datasets import PERIOD_S, small_dataset, small_source
 from models import untrained_artifact
 
 from echoanom import distributed as own
-from echoanom import scoreparts, scoring, sources
+from echoanom import scoreparts, scorework, sources
 from echoanom.artifact import Artifact
 from echoanom.connecting import connect
 from echoanom.conversion import ConversionReport, convert
@@ -362,10 +362,10 @@ def test_scores_are_the_same_byte_for_byte(
 
 def test_a_process_that_computes_with_other_threads_is_refused(dataset, artifact):
     score(dataset, artifact)
-    threads = scoring._threads()
-    scoring._use_threads(threads)
+    threads = scorework.threads()
+    scorework.use_threads(threads)
     with pytest.raises(ClusterError, match="as where the client is.*with") as caught:
-        scoring._use_threads(threads + 1)
+        scorework.use_threads(threads + 1)
     assert f"TF_NUM_INTRAOP_THREADS={threads}" in str(caught.value)
 
 

@@ -24,14 +24,14 @@ LAYERS = (
     "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
     "exampleproto packing records statistics normalization",
-    "manifest versions identities planning distributed connecting dataset buffers rowstore shardmaps reader"
-    " verification inspection",
+    "manifest versions identities planning distributed connecting dataset buffers"
+    " rowstore shardmaps reader verification inspection",
     "sources shards making conversion",
     "windowing rowspans framing pool recordstream streaming batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
-    "autoencoder serving history artifact folding scoreparts scoring holdout"
-    " checkpoints resuming fitting training",
+    "autoencoder serving history artifact folding scoreparts windowerrors scorework"
+    " scoring holdout checkpoints resuming fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
     "cli __main__",
@@ -54,7 +54,9 @@ HEAVY_AT_TOP = {
     "autoencoder": {"keras"},
     "serving": {"tensorflow", "keras"},
     "artifact": {"tensorflow", "keras"},
-    "scoring": {"tensorflow", "keras"},
+    "windowerrors": {"tensorflow", "keras"},
+    "scorework": {"tensorflow"},
+    "scoring": {"keras"},
     "checkpoints": {"keras"},
     "resuming": {"keras"},
     "fitting": {"tensorflow", "keras"},
