@@ -57,11 +57,13 @@ demo: environment-all
 		--scores $(OUTPUT)/scores.csv --events $(OUTPUT)/events.csv \
 		--out $(OUTPUT)/report.html
 
+# A worker a core; a file's tests stay together, as they share what is slow to make.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
 test: environment-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: environment-dev
-	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile quick
+	$(PYTEST) -m "not slow" --hypothesis-profile quick
 
 # An environment of its own: tensorflow-io fits no newer TensorFlow than 2.17.
 test-tfio: python

@@ -190,19 +190,27 @@ def merge_files(files: Sequence[tuple[str, str, Sequence[int]]]) -> Statistics:
         If a file cannot be read.
     """
 
-    def read(file: tuple[str, str, Sequence[int]]) -> Statistics:
-        path, digest, days = file
+    def read(file: tuple[str, str, Sequence[int]]) -> bytes:
+        path, digest, _ = file
         content = storage.read_bytes(path)
         found = xxhash.xxh3_128_hexdigest(content)
         if found != digest:
             raise CorruptionError(
                 f"{path}: must have hash {digest}, has {found}; convert again"
             )
-        return Statistics.from_bytes(content).days(days)
+        return content
 
-    # Reading waits for the disk, or the network, and lets other threads run.
+    # Reading waits for the disk, or the network, and lets other threads run. Unpacking
+    # stays in this one: NumPy has Python parse each array's header, which CPython 3.11
+    # cannot do in several threads at a time (python/cpython#106905).
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        return merge(list(pool.map(read, files)))
+        contents = pool.map(read, files)
+        return merge(
+            [
+                Statistics.from_bytes(content).days(days)
+                for content, (_, _, days) in zip(contents, files, strict=True)
+            ]
+        )
 
 
 def open_dataset(path: str) -> Dataset:

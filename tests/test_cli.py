@@ -294,7 +294,7 @@ def test_a_terminal_gets_progress(tmp_path: Path) -> None:
     os.close(child)
     shown = os.read(terminal, 100_000).decode()
     os.close(terminal)
-    assert "Reading tables" in shown
+    assert "Making shards" in shown
     assert "1/1" in shown
 
 

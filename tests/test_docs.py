@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def load_tool(name: str) -> Any:
     path = ROOT / "tools" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
+    tool = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
 
