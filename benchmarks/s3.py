@@ -331,7 +331,8 @@ def measure(store: Store, repeats: int) -> list[measuring.Figures]:
                 lambda _: epoch(remote, scale, warm)
             ),
         }
-        lines += _lines("", cases, shard_bytes(remote), LOCAL, repeats)
+        # They take a moment each, so they take more turns.
+        lines += _lines("", cases, shard_bytes(remote), LOCAL, 4 * repeats)
     cases = {
         DISK: lambda: timed(lambda at: _convert(store.source, f"{at}/out")),
         "store to store": lambda: timed(lambda _: _convert_remote(store)),
