@@ -278,6 +278,10 @@ def _tasks(
         for sensor in sensors
         if day in sensor.days and (sensor.sensor, day) not in known
     ]
+    # Thousands of columns, the same in every task.
+    described = json.dumps(
+        [[c.as_json() for c in one.columns] for one in columns], sort_keys=True
+    )
     reached = 0
     with contextlib.closing(identify(coming)) as read:
         for chunk in chunks:
@@ -288,7 +292,8 @@ def _tasks(
                     break
                 known[table.sensor, table.day] = next(read)
                 reached += 1
-            yield _task(root, sensors, columns, chunk, context, known, rules)
+            task, counts = _task(root, sensors, columns, chunk, context, known, rules)
+            yield _named(task, counts, described)
             for key in [key for key in known if key[1].toordinal() < first]:
                 del known[key]  # no later shard has it in its context
 
@@ -301,7 +306,8 @@ def _task(
     context: range,
     known: Mapping[tuple[str, datetime.date], Identity],
     rules: Rules,
-) -> ShardTask:
+) -> tuple[ShardTask, dict[str, str]]:
+    """Return a task without its name, and the hashes of its record count files."""
     chosen: list[Source] = []
     counts: dict[str, str] = {}
     hashes: dict[str, str] = {}
@@ -335,7 +341,7 @@ def _task(
         set_aside=tuple(set_aside),
         rules=rules,
     )
-    return _named(task, hashes)
+    return task, hashes
 
 
 def _table_file(sensor: SensorFiles, day: datetime.date) -> TableFile:
@@ -347,12 +353,11 @@ def _context_days(rules: Rules) -> tuple[int, int]:
     return fill, fill + math.ceil(rules.shard.halo / rules.table.rows_per_day)
 
 
-def _named(task: ShardTask, counts: Mapping[str, str]) -> ShardTask:
+def _named(task: ShardTask, counts: Mapping[str, str], columns: str) -> ShardTask:
     content = {
         "version": CONTENT_VERSION,
         "first": task.first.isoformat(),
         "days": task.days,
-        "columns": [[c.as_json() for c in sensor] for sensor in task.columns],
         "sources": [source.as_json() for source in task.sources],
         "counts": counts,
         "set_aside": [entry.as_json() for entry in task.set_aside],
@@ -360,6 +365,7 @@ def _named(task: ShardTask, counts: Mapping[str, str]) -> ShardTask:
         "stack": task.rules.stack.as_json(),
         "shard": task.rules.shard.as_json(),
     }
-    digest = xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
-    name = f"{task.first:%Y%m%d}-{digest[:16]}"
+    rest = json.dumps(content, sort_keys=True)
+    whole = f'{{"columns": {columns}, {rest[1:]}'
+    name = f"{task.first:%Y%m%d}-{xxhash.xxh3_128_hexdigest(whole.encode())[:16]}"
     return dataclasses.replace(task, name=name)
