@@ -7,11 +7,8 @@ threads, each part with its own attempts; a conditional PUT decides between writ
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import dataclasses
 import functools
-import io
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,10 +16,10 @@ from typing import Any
 from echoanom import s3errors
 from echoanom.errors import ConflictError, StorageError
 from echoanom.multipart import PART_BYTES, upload_parts
+from echoanom.partstream import PartStream
 from echoanom.s3requests import THREADS, payer, request, require_key, split, whole
 from echoanom.unwaited import call_each
 
-_AHEAD = 4
 _TOLD = ("ContentLength", "ETag", "LastModified")
 
 
@@ -326,7 +323,7 @@ def list_objects(
         place["ContinuationToken"] = page["NextContinuationToken"]
 
 
-class ObjectStream(io.RawIOBase):
+class ObjectStream(PartStream):
     """An object as a file that is read once, in order, with ranges fetched ahead.
 
     Parameters
@@ -343,57 +340,10 @@ class ObjectStream(io.RawIOBase):
     """
 
     def __init__(self, url: str, part_bytes: int = PART_BYTES) -> None:
-        self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD, "echoanom-object")
         info = describe(url)
-        self.name = url
-        self._begins = iter(range(0, info.size, part_bytes))
-        self._fetch = functools.partial(read, url, size=part_bytes, etag=info.etag)
-        self._parts: collections.deque[concurrent.futures.Future[tuple[bytes, str]]] = (
-            collections.deque()
-        )
-        self._left = memoryview(b"")
-        for _ in range(_AHEAD):
-            self._ask()
 
-    def readable(self) -> bool:
-        """Tell that it can be read.
+        def fetch(begin: int) -> bytes:
+            return read(url, begin, part_bytes, info.etag)[0]
 
-        Returns
-        -------
-        bool
-            True.
-        """
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read on.
-
-        Parameters
-        ----------
-        buffer : writable buffer
-            Takes the bytes.
-
-        Returns
-        -------
-        int
-            How many it took; 0 at the end.
-        """
-        if not self._left and self._parts:
-            self._left = memoryview(self._parts.popleft().result()[0])
-            self._ask()
-        target = memoryview(buffer).cast("B")
-        count = min(len(target), len(self._left))
-        target[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-    def close(self) -> None:
-        """Fetch no more."""
-        if not self.closed:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        super().close()
-
-    def _ask(self) -> None:
-        begin = next(self._begins, None)
-        if begin is not None:
-            self._parts.append(self._pool.submit(self._fetch, begin))
+        begins = range(0, info.size, part_bytes)
+        super().__init__(url, (functools.partial(fetch, begin) for begin in begins))

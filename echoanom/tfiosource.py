@@ -8,28 +8,23 @@ does the second. ``docs/tfio.md`` tells when it pays.
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import ctypes
 import functools
 import importlib
 import importlib.util
-import io
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from echoanom import objects
 from echoanom.errors import MissingExtraError, OptionError, StorageError
+from echoanom.partstream import PartStream
 
 BLOCK_BYTES = 8 << 20
 """Size of the ranges that are read in parallel."""
 
 OLDEST, NEWEST = (2, 16), (2, 17)
 """The versions of TensorFlow that tensorflow-io 0.37, its last, was built for."""
-
-_AHEAD = 4
 
 
 def check_version(tensorflow: str) -> None:
@@ -106,7 +101,7 @@ def _contain_exit() -> None:
     libc.__cxa_atexit(ctypes.cast(libc.fflush, ctypes.c_void_p), None, None)
 
 
-class TensorFlowStream(io.RawIOBase):
+class TensorFlowStream(PartStream):
     """Objects one behind the other as a file that is read once, in order.
 
     Parameters
@@ -129,70 +124,14 @@ class TensorFlowStream(io.RawIOBase):
     def __init__(
         self, urls: str | Sequence[str], block_bytes: int = BLOCK_BYTES
     ) -> None:
-        self._pool = concurrent.futures.ThreadPoolExecutor(_AHEAD, "echoanom-tfio")
         if block_bytes < 1:
             raise OptionError(f"block_bytes must be at least 1, got {block_bytes}")
         load_filesystem()
         urls = [urls] if isinstance(urls, str) else urls
-        self._blocks = _blocks(urls, block_bytes)
-        self._parts: collections.deque[concurrent.futures.Future[bytes]] = (
-            collections.deque()
+        blocks = _blocks(urls, block_bytes)
+        super().__init__(
+            ", ".join(urls), (functools.partial(_read, *block) for block in blocks)
         )
-        self._left = memoryview(b"")
-        for _ in range(_AHEAD):
-            self._ask()
-
-    def readable(self) -> bool:
-        """Tell that it can be read.
-
-        Returns
-        -------
-        bool
-            True.
-        """
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read on.
-
-        Parameters
-        ----------
-        buffer : writable buffer
-            Takes the bytes.
-
-        Returns
-        -------
-        int
-            How many it took; 0 at the end.
-
-        Raises
-        ------
-        StorageError
-            If an object cannot be read, or is replaced meanwhile.
-        ValueError
-            If the stream is closed.
-        """
-        if self.closed:
-            raise ValueError("the stream is closed")
-        if not self._left and self._parts:
-            self._left = memoryview(self._parts.popleft().result())
-            self._ask()
-        target = memoryview(buffer).cast("B")
-        count = min(len(target), len(self._left))
-        target[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
-
-    def close(self) -> None:
-        """Fetch no more."""
-        if not self.closed:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        super().close()
-
-    def _ask(self) -> None:
-        block = next(self._blocks, None)
-        if block is not None:
-            self._parts.append(self._pool.submit(_read, *block))
 
 
 def _blocks(urls: Sequence[str], block_bytes: int) -> Iterator[tuple[str, int, int]]:
