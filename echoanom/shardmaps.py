@@ -32,6 +32,12 @@ class ShardMaps:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self._cache = None if storage.is_local(dataset.path) else default_cache()
+        # Where there is room for little more than what is read, what is fetched ahead
+        # would only give way again.
+        largest = max((shard.bytes for shard in dataset.manifest.shards), default=0)
+        self._room = 0
+        if self._cache is not None:
+            self._room = max(0, self._cache.limit_bytes // max(largest, 1) - 2)
         self._most = _LOCAL_MAPS if self._cache is None else _CACHED_MAPS
         self._maps: collections.OrderedDict[int, memoryview] = collections.OrderedDict()
         self._came: set[int] = set()
@@ -53,7 +59,8 @@ class ShardMaps:
                 new = [shard for shard in shards if shard not in self._came]
                 self._expected = set(new)
             if len(new) > 1:
-                self._cache.ahead([wanted(self._dataset, shard) for shard in new])
+                reach = new[: self._room]
+                self._cache.ahead([wanted(self._dataset, shard) for shard in reach])
 
     def get(self, shard: int) -> memoryview:
         """Map a shard, or find it mapped.
@@ -96,14 +103,18 @@ class ShardMaps:
         if cache is None:
             return map_shard(self._dataset, shard)
         if in_order:
-            following = range(shard + 1, len(self._dataset.manifest.shards))[:_AHEAD]
+            most = min(_AHEAD, self._room)
+            following = range(shard + 1, len(self._dataset.manifest.shards))[:most]
             cache.ahead([wanted(self._dataset, one) for one in following])
-        try:
-            return cache.map(wanted(self._dataset, shard))
-        except CacheFullError:
-            with self._lock:
-                self._maps.clear()  # what this reader holds without using it
-            return cache.map(wanted(self._dataset, shard))
+        while True:
+            try:
+                return cache.map(wanted(self._dataset, shard))
+            except CacheFullError:
+                with self._lock:
+                    if not self._maps:
+                        raise
+                    # Held without being used. The others may be needed again.
+                    self._maps.popitem(last=False)
 
 
 def exceeds_cache(dataset: Dataset) -> bool:
