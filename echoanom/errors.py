@@ -20,6 +20,7 @@
     │   ├── ConflictError    another writer was there before
     │   └── CacheFullError   the cache's limit is less than what is needed at once
     ├── ClusterError         a Dask cluster cannot be used
+    ├── CloudError           a SageMaker job or endpoint cannot be used
     └── MissingExtraError    an optional dependency is not installed
 
 A message says what must hold, what came, where, and what to do. The command line
@@ -150,6 +151,10 @@ class CacheFullError(StorageError):
 
 class ClusterError(EchoanomError):
     """A Dask cluster cannot be used."""
+
+
+class CloudError(EchoanomError):
+    """A SageMaker job, model or endpoint cannot be made or used."""
 
 
 class MissingExtraError(EchoanomError):

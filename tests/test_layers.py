@@ -34,6 +34,7 @@ LAYERS = (
     " scoring holdout checkpoints resuming fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
+    "cloud",
     "cli __main__",
 )
 ORDER = {
@@ -45,7 +46,7 @@ ORDER = {
 # imported inside functions.
 HEAVY = (
     *("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars"),
-    *("distributed", "dask"),
+    *("distributed", "dask", "sagemaker", "waitress", "krcf"),
 )
 HEAVY_AT_TOP = {
     "devicerows": {"tensorflow"},
