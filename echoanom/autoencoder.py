@@ -8,7 +8,7 @@ cannot reproduce, so the reconstruction error tells what is unusual.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -19,6 +19,42 @@ from echoanom.options import ModelOptions
 
 Tensor = Any
 """A tensor of whichever backend Keras runs on."""
+
+
+class Parallel(Protocol):
+    """What makes steps of a model with other devices and hosts."""
+
+    def train(self, model: keras.Model, batch: tuple[Tensor, Tensor]) -> Any:
+        """Train on one batch of this host's.
+
+        Parameters
+        ----------
+        model : keras.Model
+            The model.
+        batch : (tensor of float32, tensor of bool), shapes (B, T, C)
+            Values, and which were observed.
+
+        Returns
+        -------
+        dict
+            The step's logs.
+        """
+
+    def test(self, model: keras.Model, batch: tuple[Tensor, Tensor]) -> Any:
+        """Evaluate one batch of this host's.
+
+        Parameters
+        ----------
+        model : keras.Model
+            The model.
+        batch : (tensor of float32, tensor of bool), shapes (B, T, C)
+            Values, and which were observed.
+
+        Returns
+        -------
+        dict
+            The step's logs.
+        """
 
 
 class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
@@ -32,9 +68,13 @@ class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
     expand : callable, optional
         Makes such a batch out of what the training is fed with, on the device. Of the
         TensorFlow backend only.
+    parallel : Parallel, optional
+        Makes the steps, instead of Keras, with other devices and hosts. Of the
+        TensorFlow backend only.
     """
 
     expand: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    parallel: Parallel | None = None
 
     def train_step(self, *arguments: Any) -> Any:
         """Train on one batch, as Keras asks for it.
@@ -49,7 +89,10 @@ class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
         Any
             The backend's.
         """
-        return super().train_step(*self._expanded(arguments))
+        arguments = self._expanded(arguments)
+        if self.parallel is not None:
+            return self.parallel.train(self, arguments[-1])
+        return super().train_step(*arguments)
 
     def test_step(self, *arguments: Any) -> Any:
         """Evaluate one batch, as Keras asks for it.
@@ -64,7 +107,10 @@ class MaskedAutoencoder(keras.Model):  # type: ignore[misc]
         Any
             The backend's.
         """
-        return super().test_step(*self._expanded(arguments))
+        arguments = self._expanded(arguments)
+        if self.parallel is not None:
+            return self.parallel.test(self, arguments[-1])
+        return super().test_step(*arguments)
 
     def _expanded(self, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         if self.expand is None:

@@ -2,10 +2,12 @@
 
 ::
 
-    checkpoint/state.json            written last; names the file of its batch
-    checkpoint/batch-00001200.npz    variables of network and optimizer, best weights
+    checkpoint/batch-00001200.npz    state, variables of network and optimizer, best
+                                     weights; the newest that is whole counts
 
-Whatever the moment of a kill, `state.json` belongs to a file that is complete.
+Each file is complete in itself, and the one before stays. So it does not matter at which
+moment a training is killed, nor in which order, or how far, its files were copied to
+where it goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import contextlib
 import dataclasses
 import io
 import json
+import logging
 import os
+import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,10 +31,14 @@ from echoanom import publishing, storage
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
 
-FORMAT = 2
+FORMAT = 3
 
 _FOLDER = "checkpoint"
-_STATE = "state.json"
+_ABOUT = "about"
+_FILE = re.compile(r"batch-(\d{8,})\.npz")
+_KEPT = 2
+
+logger = logging.getLogger(__name__)
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -89,10 +98,10 @@ class Checkpoint:
         bool
             True if there is.
         """
-        return storage.exists(storage.join(self._folder, _STATE))
+        return bool(self._files())
 
     def save(self, state: TrainingState) -> None:
-        """Write a state, in place of the one before.
+        """Write a state, beside the one before.
 
         Parameters
         ----------
@@ -105,30 +114,9 @@ class Checkpoint:
             If it cannot be written. Then the state before is still there.
         """
         name = f"batch-{state.position:08d}.npz"
-        content = io.BytesIO()
-        arrays = {
-            f"{kind}_{i}": array
-            for kind, group in (
-                ("variable", state.variables),
-                ("best", state.best_weights),
-                ("metric", state.metrics),
-            )
-            for i, array in enumerate(group)
-        }
-        np.savez(content, **arrays)  # type: ignore[arg-type]
-        publishing.write_bytes(storage.join(self._folder, name), content.getvalue())
-        about = {
-            "format": FORMAT,
-            "identity": self._identity,
-            "history": [dataclasses.asdict(epoch) for epoch in state.history],
-            "position": state.position,
-            "stop_reason": state.stop_reason,
-            "arrays": name,
-        }
-        publishing.write_bytes(
-            storage.join(self._folder, _STATE), json.dumps(about, indent=1).encode()
-        )
-        self._remove_arrays(keep=name)
+        publishing.write_bytes(storage.join(self._folder, name), self._to_bytes(state))
+        for file in self._files()[:-_KEPT]:
+            storage.remove(storage.join(self._folder, file))
 
     def load(self) -> TrainingState:
         """Read the state to continue from.
@@ -144,13 +132,61 @@ class Checkpoint:
             If it belongs to a training with other options or another dataset, or
             cannot be read.
         """
+        return self.parse(self.read())
+
+    def read(self) -> bytes:
+        """Read the newest state that is whole, to hand it to another host.
+
+        Returns
+        -------
+        bytes
+            What `parse` takes.
+
+        Raises
+        ------
+        TrainingError
+            If there is none.
+        """
+        reason = "there is none"
+        for name in reversed(self._files()):
+            path = storage.join(self._folder, name)
+            content = storage.read_bytes(path)
+            try:
+                with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                    damaged = archive.testzip()
+                if damaged is None:
+                    return content
+                reason = f"{name} is damaged in {damaged}"
+            except (zipfile.BadZipFile, OSError, ValueError) as error:
+                reason = f"{name} is not whole ({error})"
+            logger.warning("%s cannot be used: %s", path, reason)
+        raise self._unreadable(reason)
+
+    def parse(self, content: bytes) -> TrainingState:
+        """Unpack what `read` returned.
+
+        Parameters
+        ----------
+        content : bytes
+            A state.
+
+        Returns
+        -------
+        TrainingState
+            As it was saved.
+
+        Raises
+        ------
+        TrainingError
+            If it belongs to a training with other options or another dataset, or
+            cannot be read.
+        """
         try:
-            about = json.loads(storage.read_bytes(storage.join(self._folder, _STATE)))
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
-            self.check(about["identity"])
-            content = storage.read_bytes(storage.join(self._folder, about["arrays"]))
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                about = json.loads(arrays[_ABOUT].tobytes())
+                if about["format"] != FORMAT:
+                    raise ValueError(f"its format is {about['format']!r}, not {FORMAT}")
+                self.check(about["identity"])
                 return TrainingState(
                     history=tuple(EpochLosses(**epoch) for epoch in about["history"]),
                     position=about["position"],
@@ -159,11 +195,8 @@ class Checkpoint:
                     best_weights=_numbered(arrays, "best"),
                     metrics=_numbered(arrays, "metric"),
                 )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TrainingError(
-                f"{self._folder}: must hold the state of a training, but cannot be"
-                f" read: {error}; start again in another folder, or overwrite this one"
-            ) from None
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise self._unreadable(str(error)) from None
 
     def check(self, identity: Mapping[str, Any]) -> None:
         """Check that a training can be continued by this one.
@@ -192,21 +225,47 @@ class Checkpoint:
             )
 
     def remove(self) -> None:
-        """Remove the state."""
-        # First what says that it exists.
-        storage.remove(storage.join(self._folder, _STATE))
-        self._remove_arrays()
-        if storage.is_local(self._folder):
+        """Remove the states, the newest last."""
+        for name in self._files():
+            storage.remove(storage.join(self._folder, name))
+        if storage.is_local(self._folder) and storage.exists(self._folder):
             publishing.remove_temporaries(self._folder)
             with contextlib.suppress(OSError):
                 os.rmdir(storage.filesystem(self._folder)[1])
 
-    def _remove_arrays(self, keep: str = "") -> None:
+    def _files(self) -> list[str]:
+        """Return the names of the states, in the order of their positions."""
         if not storage.exists(self._folder):
-            return
-        for name, _ in storage.list_files(self._folder):
-            if name.startswith("batch-") and name.endswith(".npz") and name != keep:
-                storage.remove(storage.join(self._folder, name))
+            return []
+        names = [name for name, _ in storage.list_files(self._folder)]
+        found = [match for name in names if (match := _FILE.fullmatch(name))]
+        return [match[0] for match in sorted(found, key=lambda one: int(one[1]))]
+
+    def _to_bytes(self, state: TrainingState) -> bytes:
+        about = {
+            "format": FORMAT,
+            "identity": self._identity,
+            "history": [dataclasses.asdict(epoch) for epoch in state.history],
+            "position": state.position,
+            "stop_reason": state.stop_reason,
+        }
+        text = json.dumps(about, indent=1).encode()
+        arrays: dict[str, NDArray[Any]] = {_ABOUT: np.frombuffer(text, np.uint8)}
+        for kind, group in (
+            ("variable", state.variables),
+            ("best", state.best_weights),
+            ("metric", state.metrics),
+        ):
+            arrays.update({f"{kind}_{i}": array for i, array in enumerate(group)})
+        content = io.BytesIO()
+        np.savez(content, **arrays)  # type: ignore[arg-type]
+        return content.getvalue()
+
+    def _unreadable(self, why: str) -> TrainingError:
+        return TrainingError(
+            f"{self._folder}: must hold the state of a training, but cannot be read:"
+            f" {why}; start again in another folder, or overwrite this one"
+        )
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

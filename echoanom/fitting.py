@@ -10,7 +10,7 @@ import dataclasses
 import importlib.util
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -21,11 +21,19 @@ from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.devicerows import DeviceRows
-from echoanom.errors import TrainingError
+from echoanom.errors import DatasetError, TrainingError, TrainingStopped
+from echoanom.feeding import StreamFeed
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
 from echoanom.normalization import Normalization
-from echoanom.options import ModelOptions, Placement, TrainOptions, WindowOptions
+from echoanom.options import (
+    ModelOptions,
+    Placement,
+    Share,
+    TrainOptions,
+    WindowOptions,
+)
+from echoanom.parallel import DataParallel
 from echoanom.pipeline import (
     batches_per_epoch,
     first_rows,
@@ -65,6 +73,14 @@ class Fitting:
         holds all rows of the dataset.
     checkpoint_every : int
         Batches after which the state is stored, beside after each epoch; 0: never.
+    feed : StreamFeed, optional
+        Gives the windows to train on; the dataset does if left out.
+    parallel : DataParallel, optional
+        Makes the steps together with other devices and hosts. A feed needs it.
+    share : Share, optional
+        Which of the hosts this is; the only one if left out.
+    stopping : callable, optional
+        Tells whether this host has to stop. All stop then, after the same batch.
     """
 
     dataset: Dataset
@@ -75,6 +91,10 @@ class Fitting:
     progress: Progress
     placement: Placement = "host"
     checkpoint_every: int = 0
+    feed: StreamFeed | None = None
+    parallel: DataParallel | None = None
+    share: Share | None = None
+    stopping: Callable[[], bool] | None = None
 
     def run(
         self, network: ModelOptions, checkpoint: Checkpoint, logs: str
@@ -102,6 +122,10 @@ class Fitting:
         TrainingError
             If there is no batch, the loss is no number, or the state is that of
             another training.
+        TrainingStopped
+            If a host had to stop.
+        DatasetError
+            If a feed does not give each window once.
         OptionError
             If the rows do not fit on the device.
         """
@@ -113,22 +137,29 @@ class Fitting:
         model = build_autoencoder(self.window.size, len(columns), network, turns)
         model.compile(optimizer=keras.optimizers.Adam(self.training.learning_rate))
         model.optimizer.build(model.trainable_variables)
-        batches = self._batches()
+        model.parallel = self.parallel
+        batches = self._batches() if self.feed is None else None
         end = _EpochEnd(self, checkpoint, batches)
         if not end.state.stop_reason:
             self._fit(model, end, batches, logs)
         model.set_weights(list(end.state.best_weights))
         return model, end.state
 
-    def _fit(self, model: keras.Model, end: _EpochEnd, batches: int, logs: str) -> None:
+    def _fit(
+        self, model: keras.Model, end: _EpochEnd, batches: int | None, logs: str
+    ) -> None:
         rows = None
         if self.placement == "device":
             rows = DeviceRows(self.dataset, self.normalization)
             model.expand = rows.gather_windows(self.window.size)
         epochs = self.training.epochs
+        if self.feed is None:
+            stream = self._stream(rows, epochs=epochs, start=end.position)
+        else:
+            stream = self.feed.stream(end.position)
         with plain_errors():
             model.fit(
-                self._stream(rows, epochs=epochs, start=end.position),
+                stream,
                 steps_per_epoch=batches,
                 epochs=epochs,
                 initial_epoch=end.epoch,
@@ -190,7 +221,12 @@ class Fitting:
             runs = self.holdout.validation
         if rows is not None:
             return first_rows(
-                self.dataset, options, runs=runs, epochs=epochs, start=start
+                self.dataset,
+                options,
+                runs=runs,
+                epochs=epochs,
+                start=start,
+                share=self.share,
             )
         stream = windows(
             self.dataset,
@@ -200,6 +236,7 @@ class Fitting:
             epochs=epochs,
             start=start,
             fields=("values", "observed"),
+            share=self.share,
         )
         return stream.map(lambda batch: (batch["values"], batch["observed"]))
 
@@ -207,10 +244,28 @@ class Fitting:
 class _EpochEnd(Resume):
     """Keeps the history of a training, and decides when to stop."""
 
-    def __init__(self, fitting: Fitting, checkpoint: Checkpoint, batches: int) -> None:
-        super().__init__(checkpoint, batches, every=fitting.checkpoint_every)
+    def __init__(
+        self, fitting: Fitting, checkpoint: Checkpoint, batches: int | None
+    ) -> None:
+        feed, every = fitting.feed, fitting.checkpoint_every
+        if feed is not None:
+            # The position counts windows. What comes in another order each time can
+            # only go on at the start of an epoch.
+            batches = feed.windows
+            every = every * fitting.window.batch_size if feed.repeatable else 0
+        assert batches is not None
+        super().__init__(checkpoint, batches, every=every)
         self._training = fitting.training
         self._progress = fitting.progress
+        self._parallel = fitting.parallel
+        self._feed = feed
+        self._stopping = fitting.stopping
+
+    def on_train_batch_begin(
+        self, batch: int, logs: Mapping[str, Any] | None = None
+    ) -> None:
+        if self._parallel and self._stopping and self._stopping():
+            self._parallel.ask_to_stop()
 
     def on_train_batch_end(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -221,6 +276,46 @@ class _EpochEnd(Resume):
         if logs and self.position % _CHECKED_BATCHES == 0:
             done = (self.position - 1) % self._batches + 1
             self._check("loss", float(logs["loss"]), done)
+        if self._must_stop(logs or {}):
+            self._stop()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        # What concerns one step is no metric of an epoch.
+        for name in ("windows", "stop") if isinstance(logs, dict) else ():
+            logs.pop(name, None)
+        super().on_epoch_end(epoch, logs)
+
+    def count(self, logs: Mapping[str, Any]) -> int:
+        if self._feed is None:
+            return 1
+        windows = int(logs["windows"])
+        done = self.position % self._batches
+        if not windows or done + windows > self._batches:
+            raise DatasetError(
+                f"an epoch must have each of {self._batches} windows once, but has"
+                f" {'only ' if not windows else ''}{done + windows}; the shards that"
+                " came are not those of the manifest"
+            )
+        return windows
+
+    def _must_stop(self, logs: Mapping[str, Any]) -> bool:
+        if self._stopping is None:
+            return False
+        # All hosts must come to the same answer.
+        return bool(logs["stop"]) if self._parallel else self._stopping()
+
+    def _stop(self) -> None:
+        within = self.position % self._batches
+        if within and (self._feed is None or self._feed.repeatable):
+            self.store()
+        elif not within:
+            # The epoch's losses belong to its end, which is a moment away.
+            return
+        raise TrainingStopped(
+            f"the training was asked to stop and did so after {within} of"
+            f" {self._batches} {'batches' if self._feed is None else 'windows'} of epoch"
+            f" {self.epoch + 1}; it can be resumed"
+        )
 
     def epoch_state(self, epoch: int, logs: Mapping[str, Any]) -> TrainingState:
         losses = EpochLosses(epoch + 1, float(logs["loss"]), float(logs["val_loss"]))
@@ -252,7 +347,8 @@ class _EpochEnd(Resume):
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the {name} must stay a finite number, but is {loss} in epoch"
-                f" {len(self.state.history) + 1} after {batches} batches; take a"
+                f" {len(self.state.history) + 1} after {batches}"
+                f" {'batches' if self._feed is None else 'windows'}; take a"
                 f" smaller learning rate than {self._training.learning_rate:g}, or look"
                 " for absurd values with `echoanom inspect`"
             )

@@ -364,23 +364,58 @@ def stream_windows(
     epochs = itertools.count(epoch)
 
     def generate() -> Iterator[dict[str, NDArray[Any]]]:
+        with storage.storage_errors(name, "open"):
+            file = open_stream()
+        with contextlib.closing(file):
+            yield from _exactly(read(file, epoch=next(epochs)), batches, name)
+
+    batch = options.batch_size if options.drop_remainder else None
+    elements = generated(generate, batch, options.size, len(manifest.columns), fields)
+    if batches is not None:
+        elements = elements.apply(tf.data.experimental.assert_cardinality(batches))
+    return elements
+
+
+def generated(
+    generate: Callable[[], Iterator[dict[str, NDArray[Any]]]],
+    batch: int | None,
+    size: int,
+    columns: int,
+    fields: Sequence[str] = FIELDS,
+) -> tf.data.Dataset:
+    """Stream batches that a generator makes.
+
+    Parameters
+    ----------
+    generate : callable
+        Makes an iterator of batches, each a dict of `fields`.
+    batch : int, optional
+        Windows in each batch, if all have as many.
+    size : int
+        Rows in a window.
+    columns : int
+        Columns C.
+    fields : sequence of str
+        Which of `FIELDS` an element has.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of unknown cardinality. A `plain_errors` around its iteration raises what the
+        generator raised.
+    """
+
+    def reported() -> Iterator[dict[str, NDArray[Any]]]:
         try:
-            with storage.storage_errors(name, "open"):
-                file = open_stream()
-            with contextlib.closing(file):
-                yield from _exactly(read(file, epoch=next(epochs)), batches, name)
+            yield from generate()
         except EchoanomError as error:
             _failures.append(error)
             raise
 
-    batch = options.batch_size if options.drop_remainder else None
-    specs = _specs(batch, options.size, len(manifest.columns))
-    elements = tf.data.Dataset.from_generator(
-        generate, output_signature={field: specs[field] for field in fields}
-    )
-    if batches is not None:
-        elements = elements.apply(tf.data.experimental.assert_cardinality(batches))
-    return elements.prefetch(_PREFETCH)
+    specs = _specs(batch, size, columns)
+    return tf.data.Dataset.from_generator(
+        reported, output_signature={field: specs[field] for field in fields}
+    ).prefetch(_PREFETCH)
 
 
 def _exactly(

@@ -114,16 +114,36 @@ class Resume(keras.callbacks.Callback):  # type: ignore[misc]
             # epoch had summed up is added behind it.
             add_metrics(self.model, self.state.metrics)
         self.state = dataclasses.replace(
-            self.state, position=self.position + 1, metrics=()
+            self.state, position=self.position + self.count(logs or {}), metrics=()
         )
         if self.position % self._batches == 0:
             self._cut = batch + 1 < self._batches and not self.model.stop_training
             self.model.stop_training |= self._cut
         elif self._every and self.position % self._every == 0:
-            variables, metrics = read_variables(self.model), read_metrics(self.model)
-            self._checkpoint.save(
-                dataclasses.replace(self.state, variables=variables, metrics=metrics)
-            )
+            self.store()
+
+    def store(self) -> None:
+        """Store the training as it is between two batches."""
+        variables, metrics = read_variables(self.model), read_metrics(self.model)
+        self._checkpoint.save(
+            dataclasses.replace(self.state, variables=variables, metrics=metrics)
+        )
+
+    def count(self, logs: Mapping[str, Any]) -> int:
+        """Tell by how much a batch takes the position on; subclasses may count windows.
+
+        Parameters
+        ----------
+        logs : mapping
+            Of the batch.
+
+        Returns
+        -------
+        int
+            1: the position counts batches.
+        """
+        del logs
+        return 1
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Store the model.

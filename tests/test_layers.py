@@ -31,7 +31,7 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
-    " scoring holdout checkpoints resuming fitting training",
+    " scoring holdout checkpoints resuming feeding parallel fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
     "cloud",
@@ -60,7 +60,10 @@ HEAVY_AT_TOP = {
     "scoring": {"keras"},
     "checkpoints": {"keras"},
     "resuming": {"keras"},
+    "feeding": {"tensorflow"},
+    "parallel": {"tensorflow", "keras"},
     "fitting": {"tensorflow", "keras"},
+    "cloud": {"tensorflow", "keras"},
 }
 
 
