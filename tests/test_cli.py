@@ -19,7 +19,6 @@ import pytest
 import echoanom
 from echoanom.cli import main, parameters
 from echoanom.cli.commands import echoanom as group
-from echoanom.cli.outcome import redact
 from echoanom.errors import CorruptionError, OptionError, StorageError
 from echoanom.options import (
     EventOptions,
@@ -28,6 +27,7 @@ from echoanom.options import (
     StackOptions,
     TableOptions,
 )
+from echoanom.redaction import redact
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = str(ROOT / "examples" / "data")

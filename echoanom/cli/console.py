@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from echoanom.cli.outcome import redact
 from echoanom.progress import Progress, no_progress
+from echoanom.redaction import redact
 
 
 @contextlib.contextmanager
