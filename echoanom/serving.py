@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from echoanom.autoencoder import cell_errors, mean_over_observed
@@ -70,13 +71,14 @@ class Serving(tf.Module):  # type: ignore[misc]
 
     def _errors(
         self, values: tf.Tensor, observed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         reconstruction = self._model(values)
         errors = cell_errors(values, observed, reconstruction)
-        return reconstruction, mean_over_observed(errors, observed, axis=(1, 2))
+        error = mean_over_observed(errors, observed, axis=(1, 2))
+        return reconstruction, errors, error
 
     def _windows(self, values: tf.Tensor) -> dict[str, tf.Tensor]:
-        reconstruction, error = self._errors(*self._normalise(values))
+        reconstruction, _, error = self._errors(*self._normalise(values))
         return {
             "reconstruction": reconstruction * self._scale + self._offset,
             "error": error,
@@ -95,22 +97,51 @@ class Serving(tf.Module):  # type: ignore[misc]
         chunks = (count + chunk - 1) // chunk
         frame = tf.range(chunk)[:, tf.newaxis] + tf.range(self._size)
 
-        def score_chunk(i: tf.Tensor) -> tf.Tensor:
+        def score_chunk(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # The last chunk begins early enough to be as long as the others.
             window = tf.minimum(i * chunk, count - chunk) + frame
-            return self._errors(tf.gather(rows, window), tf.gather(observed, window))[1]
+            _, errors, error = self._errors(
+                tf.gather(rows, window), tf.gather(observed, window)
+            )
+            return error, tf.reduce_sum(tf.cast(errors, tf.float64), axis=2)
 
-        errors = tf.map_fn(
+        errors, sums = tf.map_fn(
             score_chunk,
             tf.range(chunks),
-            fn_output_signature=tf.TensorSpec((None,), tf.float32),
+            fn_output_signature=(
+                tf.TensorSpec((None,), tf.float32),
+                tf.TensorSpec((None, self._size), tf.float64),
+            ),
             parallel_iterations=1,
         )
         repeated = chunks * chunk - count
         error = tf.concat(
             [tf.reshape(errors[:-1], [-1]), errors[-1, repeated:]], axis=0
         )
-        return {"error": error[: tf.maximum(given - self._size + 1, 0)]}
+        in_rows = tf.concat(
+            [tf.reshape(sums[:-1], [-1, self._size]), sums[-1, repeated:]], axis=0
+        )
+        return {
+            "error": error[: tf.maximum(given - self._size + 1, 0)],
+            "row_error": tf.where(
+                given >= self._size, self._fold(in_rows, observed, count), np.nan
+            )[:given],
+        }
+
+    def _fold(
+        self, sums: tf.Tensor, observed: tf.Tensor, count: tf.Tensor
+    ) -> tf.Tensor:
+        """Average what the windows say about each row, as `folding.Fold` does."""
+        row = tf.range(count)[:, tf.newaxis] + tf.range(self._size)
+        length = count + self._size - 1
+        total = tf.math.unsorted_segment_sum(
+            tf.reshape(sums, [-1]), tf.reshape(row, [-1]), length
+        )
+        at = tf.range(length)
+        windows = tf.minimum(at, count - 1) - tf.maximum(at - self._size + 1, 0) + 1
+        cells = tf.reduce_sum(tf.cast(observed, tf.int32), axis=1) * windows
+        # Of no cells the mean is 0 / 0, NaN.
+        return tf.cast(total / tf.cast(cells, tf.float64), tf.float32)
 
 
 def require_tensorflow() -> None:
@@ -134,8 +165,10 @@ def export(model: keras.Model, normalization: Normalization, folder: str) -> Non
     ``windows`` takes ``values``, float32 (B, T, C), and returns their
     ``reconstruction`` in the same units and the ``error`` of each window (B,).
     ``rows`` takes consecutive rows as ``values``, float32 (N, C), and returns the
-    ``error`` of the window that starts at each, (N − T + 1,), none if N < T. A cell
-    that is not finite is missing: it counts for no error.
+    ``error`` of the window that starts at each, (N − T + 1,), none if N < T, and the
+    ``row_error`` of each row, (N,): its mean error over the windows that cover it and
+    its observed cells, NaN without any.
+    A cell that is not finite is missing: it counts for no error.
 
     Parameters
     ----------
