@@ -81,6 +81,8 @@ class Fitting:
         Which of the hosts this is; the only one if left out.
     stopping : callable, optional
         Tells whether this host has to stop. All stop then, after the same batch.
+    epoch_done : callable, optional
+        Told the losses of each epoch.
     """
 
     dataset: Dataset
@@ -95,6 +97,7 @@ class Fitting:
     parallel: DataParallel | None = None
     share: Share | None = None
     stopping: Callable[[], bool] | None = None
+    epoch_done: Callable[[EpochLosses], None] | None = None
 
     def run(
         self, network: ModelOptions, checkpoint: Checkpoint, logs: str
@@ -108,7 +111,7 @@ class Fitting:
         checkpoint : Checkpoint
             Holds the state to go on from, if there is one, and takes the state.
         logs : str
-            A local folder for TensorBoard's logs.
+            A local folder for TensorBoard's logs; empty for none.
 
         Returns
         -------
@@ -260,6 +263,7 @@ class _EpochEnd(Resume):
         self._parallel = fitting.parallel
         self._feed = feed
         self._stopping = fitting.stopping
+        self._epoch_done = fitting.epoch_done
 
     def on_train_batch_begin(
         self, batch: int, logs: Mapping[str, Any] | None = None
@@ -284,6 +288,8 @@ class _EpochEnd(Resume):
         for name in ("windows", "stop") if isinstance(logs, dict) else ():
             logs.pop(name, None)
         super().on_epoch_end(epoch, logs)
+        if self._epoch_done is not None:
+            self._epoch_done(self.state.history[-1])
 
     def count(self, logs: Mapping[str, Any]) -> int:
         if self._feed is None:
@@ -355,6 +361,8 @@ class _EpochEnd(Resume):
 
 
 def _tensorboard(logs: str) -> list[keras.callbacks.Callback]:
+    if not logs:
+        return []
     if importlib.util.find_spec("tensorboard") is None:
         logger.warning(
             "no logs for TensorBoard are written; they need:"

@@ -20,7 +20,7 @@ OTHERS = Hyperparameters(
     WindowOptions(size=13, stride=3, batch_size=7, shuffle=False, seed=5),
     ModelOptions(filters=(4, 2), kernel=3, dropout=0.25, output="linear"),
     TrainOptions(epochs=9, learning_rate=2e-4, normalization="robust", patience=0),
-    JobOptions("0" * 32, "shuffled", 99, 1.5, 3, 8000),
+    JobOptions("s3://bucket/dataset", "0" * 32, "shuffled", 99, 1.5, 3, 8000),
 )
 
 

@@ -25,6 +25,8 @@ class JobOptions(Options):
 
     Attributes
     ----------
+    dataset : str
+        Path or URL of the dataset, for the record.
     dataset_version : str
         The version of the dataset that the job was made for, as `Dataset.digest`.
         Empty: whichever comes.
@@ -41,6 +43,7 @@ class JobOptions(Options):
         Where hosts of one job listen for each other.
     """
 
+    dataset: str = ""
     dataset_version: str = ""
     object_order: ObjectOrder = "listed"
     pool_windows: int = POOL_WINDOWS
