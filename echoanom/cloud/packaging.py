@@ -46,9 +46,12 @@ _SHIPPED = (
     "exampleproto.py",
     "stamps.py",
     "cloud/__init__.py",
+    "cloud/answers.py",
     "cloud/blocks.py",
+    "cloud/handler.py",
     "cloud/payloads.py",
     "cloud/requestrows.py",
+    "cloud/tfserving.py",
 )
 _INFERENCE = '''"""What SageMaker's TensorFlow Serving container calls for each request."""
 

@@ -34,6 +34,9 @@ from echoanom.cloud.requestrows import (
 )
 from echoanom.stamps import parse_stamp
 
+JSON = "application/json"
+CSV = "text/csv"
+
 # As in a table that is converted.
 _TIME_NAMES = ("timestamp", "time", "datetime", "date_time", "date time", "utc")
 _INDEX_NAMES = ("", "Unnamed: 0")
@@ -43,17 +46,15 @@ _MICROSECONDS = 1_000_000
 _LONGEST_SHOWN = 40
 
 
-def read_rows(
-    body: bytes, content_type: str, model: ModelInput, limits: Limits
-) -> RequestRows:
-    """Read the rows of a request.
+def read_rows(body: bytes, kind: str, model: ModelInput, limits: Limits) -> RequestRows:
+    """Read the rows of a request that is no JSON.
 
     Parameters
     ----------
     body : bytes
         The request's body.
-    content_type : str
-        What its header says.
+    kind : str
+        Its media type.
     model : ModelInput
         What the model takes.
     limits : Limits
@@ -69,11 +70,11 @@ def read_rows(
     RequestError
         If they cannot be read: says what must hold, and what came.
     """
-    kind = media_type(content_type)
     reader = _READERS.get(kind)
     if reader is None:
+        known = ", ".join((JSON, *_READERS))
         raise RequestError(
-            415, f"Content-Type must be one of {', '.join(_READERS)}, got {kind[:80]!r}"
+            415, f"Content-Type must be one of {known}, got {kind[:80]!r}"
         )
     if not body:
         raise RequestError(400, "the body must hold rows, but is empty")
@@ -163,11 +164,29 @@ def numbers(found: Any, dimensions: int, what: str) -> NDArray[np.float64]:
     return values.astype(np.float64, copy=False)
 
 
-Table = tuple[NDArray[Any], NDArray[np.int64] | None]
+def rows_from_json(found: Any, model: ModelInput, limits: Limits) -> RequestRows:
+    """Take the rows out of what JSON said.
 
+    Parameters
+    ----------
+    found : object
+        A list of rows, or an object with ``rows`` and, if known, their ``start`` and
+        ``period_s``.
+    model : ModelInput
+        What the model takes.
+    limits : Limits
+        How much may come.
 
-def _from_json(body: bytes, model: ModelInput) -> Table:
-    found = read_json(body)
+    Returns
+    -------
+    RequestRows
+        The rows.
+
+    Raises
+    ------
+    RequestError
+        If it says something else.
+    """
     about: Mapping[str, Any] = found if isinstance(found, dict) else {"rows": found}
     only_keys(about, ("rows", "start", "period_s"))
     values = numbers(about.get("rows"), 2, "rows")
@@ -178,10 +197,14 @@ def _from_json(body: bytes, model: ModelInput) -> Table:
             f"period_s must be {model.period_s} like the model's, got"
             f" {str(period_s)[:_LONGEST_SHOWN]}",
         )
-    if about.get("start") is None:
-        return values, None
-    start = _time(str(about["start"]), "start")
-    return values, start + np.arange(len(values), dtype=np.int64) * model.period_s
+    times = None
+    if about.get("start") is not None:
+        start = _time(str(about["start"]), "start")
+        times = start + np.arange(len(values), dtype=np.int64) * model.period_s
+    return checked_rows(values, times, model, limits)
+
+
+Table = tuple[NDArray[Any], NDArray[np.int64] | None]
 
 
 def _from_csv(body: bytes, model: ModelInput) -> Table:
@@ -331,8 +354,7 @@ def _from_records(body: bytes, model: ModelInput) -> Table:
 
 
 _READERS: Mapping[str, Callable[[bytes, ModelInput], Table]] = {
-    "application/json": _from_json,
-    "text/csv": _from_csv,
+    CSV: _from_csv,
     "application/x-npy": _from_npy,
     "application/x-tfrecord": _from_records,
     "application/octet-stream": _from_records,
