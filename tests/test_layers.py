@@ -19,7 +19,6 @@ LAYERS = (
     "errors redaction options columns progress retries s3errors s3requests multipart"
     " unwaited partstream objects"
     " tfiosource storage cachefolder arrival cache publishing stamps",
-    "testing",
     "simulation",
     "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
@@ -27,13 +26,14 @@ LAYERS = (
     "manifest versions identities planning distributed connecting dataset buffers"
     " rowstore shardmaps reader verification inspection",
     "sources shards making conversion",
-    "windowing rowspans framing pool recordstream streaming batching",
+    "windowing rowspans framing pool recordio recordstream streaming batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
     " scoring holdout checkpoints resuming feeding parallel fitting training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
+    "testing",
     "cloud",
     "cli __main__",
 )
