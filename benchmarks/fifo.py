@@ -19,6 +19,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import select
 import statistics
 import subprocess
 import sys
@@ -26,12 +27,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import measuring
 import numpy as np
 from peers.task import BATCH, SENSOR, WINDOW, Data
 
+import echoanom.cloud.fifo
 from echoanom import pipeline, streaming
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
@@ -50,6 +52,7 @@ COLUMNS = {
 }
 PLAIN, COPY, COPY_SHUFFLED = "plain read", "copy loop", "copy loop, shuffled"
 VALUES = ("values",)
+_TIMEOUT_S = 60.0
 _WRITER = """
 import sys
 fifo, *paths = sys.argv[1:]
@@ -103,7 +106,9 @@ class Fifo:
         if not os.path.exists(self.path):
             os.mkfifo(self.path)
 
-    def timed(self, days: int, read: Callable[[IO[bytes]], int]) -> tuple[int, float]:
+    def timed(
+        self, days: int, read: Callable[[Any], int], *, plainly: bool = False
+    ) -> tuple[int, float]:
         """Read some shards once.
 
         Parameters
@@ -112,6 +117,8 @@ class Fifo:
             How many.
         read : callable
             Reads the opened FIFO to its end and counts windows.
+        plainly : bool
+            Whether it is opened as any file, and not as a SageMaker job opens it.
 
         Returns
         -------
@@ -129,7 +136,13 @@ class Fifo:
             [sys.executable, "-c", _WRITER, self.path, *self.paths[:days]]
         )
         try:
-            with open(self.path, "rb", buffering=0) as file:
+            opened: Any = (
+                open(self.path, "rb", buffering=0)
+                if plainly
+                else echoanom.cloud.fifo.Fifo(self.path, _TIMEOUT_S)
+            )
+            with opened as file:
+                select.select([file], [], [])  # the writer has come, too
                 start = time.perf_counter()
                 windows = read(file)
                 taken = time.perf_counter() - start
@@ -165,7 +178,7 @@ def make_dataset(data: Data) -> Dataset:
     return open_dataset(str(data.folder / "dataset-stream"))
 
 
-def read_plainly(columns: int) -> Callable[[IO[bytes]], int]:
+def read_plainly(columns: int) -> Callable[[Any], int]:
     """Return what reads a FIFO and does no more.
 
     Parameters
@@ -261,12 +274,16 @@ def make_cases(data: Data, folder: str, days: int) -> list[Case]:
 
         return read
 
+    plain = read_plainly(len(manifest.columns))
+
+    def read_all() -> tuple[int, float]:
+        return fifo.timed(len(kept), plain, plainly=True)
+
     cases = [
-        Case(PLAIN, PLAIN, len(kept), lambda: fifo.timed(len(kept), plain)),
+        Case(PLAIN, PLAIN, len(kept), read_all),
         Case(COPY, COPY, days, lambda: copy(False)),
         Case(COPY_SHUFFLED, COPY_SHUFFLED, days, lambda: copy(True)),
     ]
-    plain = read_plainly(len(manifest.columns))
     for name, limit, stride, shuffle, fields, through in (
         ("sequential stride 64", PLAIN, 64, False, VALUES, streaming),
         ("… and what was observed", PLAIN, 64, False, streaming.FIELDS, streaming),

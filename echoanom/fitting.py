@@ -285,8 +285,9 @@ class _EpochEnd(Resume):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         # What concerns one step is no metric of an epoch.
-        for name in ("windows", "stop") if isinstance(logs, dict) else ():
-            logs.pop(name, None)
+        if isinstance(logs, dict):
+            for name in ("windows", "stop"):
+                logs.pop(name, None)
         super().on_epoch_end(epoch, logs)
         if self._epoch_done is not None:
             self._epoch_done(self.state.history[-1])

@@ -38,6 +38,7 @@ from echoanom.holdout import Holdout, hold_back, training_statistics
 from echoanom.manifest import MANIFEST, SHARDS, Manifest, RunTable, Shard
 from echoanom.normalization import Normalization, fit_normalization
 from echoanom.options import Share
+from echoanom.recordio import RecordIOReader
 from echoanom.windowing import WindowIndex
 
 TRAIN, VALIDATION, ABOUT = "train", "validation", "manifest"
@@ -224,8 +225,6 @@ def _about(job: Job, version: str) -> Dataset:
 def _open_pipe(channel: Channel, timeout_s: float, epoch: int) -> BinaryIO:
     pipe = Fifo(channel.fifo(epoch), timeout_s)
     if channel.recordio:
-        from echoanom.recordio import RecordIOReader
-
         return cast(BinaryIO, RecordIOReader(pipe, name=pipe.name))
     return cast(BinaryIO, pipe)
 

@@ -110,7 +110,9 @@ def run(
         devices = local_devices()
         parallel = None
         if exchange or inputs.feed or len(devices) > 1:
-            parallel = DataParallel(devices, exchange and exchange.total)
+            parallel = DataParallel(
+                devices, None if exchange is None else exchange.total
+            )
         fitting = Fitting(
             inputs.dataset,
             options.window,
