@@ -163,20 +163,34 @@ def _field(number: int, size: int) -> bytes:
     return bytes((number << 3 | 2,)) + _varint(size)
 
 
-def _message(number: int, content: bytes) -> bytes:
+def message(number: int, content: bytes) -> bytes:
+    """Write a field that holds bytes, text or another message.
+
+    Parameters
+    ----------
+    number : int
+        The field's number, at most 15.
+    content : bytes
+        What it holds.
+
+    Returns
+    -------
+    bytes
+        Tag, length and content.
+    """
     return _field(number, len(content)) + content
 
 
 def _feature(name: str, value: Feature) -> bytes:
-    return _message(1, _message(1, name.encode()) + _message(2, _list(value)))
+    return message(1, message(1, name.encode()) + message(2, _list(value)))
 
 
 def _list(value: Feature) -> bytes:
     if isinstance(value, int):
-        return _message(3, _message(1, _varint(value)))
+        return message(3, message(1, _varint(value)))
     if isinstance(value, bytes):
-        return _message(1, _message(1, value))
-    return _message(2, _message(1, value.astype("<f4").tobytes()))
+        return message(1, message(1, value))
+    return message(2, message(1, value.astype("<f4").tobytes()))
 
 
 def _open(number: int, start: bytes, size: int) -> bytes:
@@ -188,7 +202,7 @@ def _prefix(head: bytes, name: str, size: int) -> bytes:
     """Return an Example without the `size` bytes of the value that ends it."""
     element = _open(1, b"", size)
     feature = _open(1, element, size)
-    entry = _message(1, name.encode()) + _open(2, feature, size)
+    entry = message(1, name.encode()) + _open(2, feature, size)
     return _open(1, head + _open(1, entry, size), size)
 
 

@@ -9,12 +9,15 @@ it, and no more rows are held than a window has.
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.errors import WindowError
+
+_MEMORY_BYTES = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,3 +251,24 @@ def _scored(sums: RowSums) -> FoldedRows:
         windows=sums.windows,
         shares=shares.astype(np.float16),
     )
+
+
+def empty_shares(rows: int, columns: int) -> NDArray[np.float16]:
+    """Make room for the shares of all rows, in a scratch file when they are many.
+
+    Parameters
+    ----------
+    rows, columns : int
+        How many.
+
+    Returns
+    -------
+    ndarray of float16, shape (rows, columns)
+        Not yet set.
+    """
+    shape = (rows, columns)
+    if 2 * rows * columns <= _MEMORY_BYTES:
+        return np.empty(shape, dtype=np.float16)
+    # A file without a name: the system pages it out, and it is gone with the array.
+    with tempfile.TemporaryFile(prefix="echoanom-") as file:
+        return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from echoanom.artifact import Artifact
 from echoanom.dataset import Dataset
 from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import ArtifactError
-from echoanom.folding import FoldedRows
+from echoanom.folding import FoldedRows, empty_shares
 from echoanom.manifest import RunTable
 from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _MOST_WINDOWS = 1024
-_MEMORY_BYTES = 1 << 28
 
 
 def score(
@@ -253,15 +250,6 @@ def covered_rows(runs: RunTable, options: WindowOptions) -> int:
     return int(rows[windows_ > 0].sum())
 
 
-def _empty_shares(rows: int, columns: int) -> NDArray[np.float16]:
-    shape = (rows, columns)
-    if 2 * rows * columns <= _MEMORY_BYTES:
-        return np.empty(shape, dtype=np.float16)
-    # A file without a name: the system pages it out, and it is gone with the array.
-    with tempfile.TemporaryFile(prefix="echoanom-") as file:
-        return np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
-
-
 class _Rows:
     """Puts folded rows one after the other into arrays of their final size."""
 
@@ -272,7 +260,7 @@ class _Rows:
             score=np.empty(rows, dtype=np.float64),
             window_score=np.empty(rows, dtype=np.float64),
             windows=np.empty(rows, dtype=np.int64),
-            shares=_empty_shares(rows, columns),
+            shares=empty_shares(rows, columns),
         )
 
     def append(self, parts: Sequence[FoldedRows]) -> None:

@@ -480,14 +480,14 @@ def example_with(**changes: bytes | None) -> memoryview:
         **changes,
     }
     entries = [
-        exampleproto._message(
+        exampleproto.message(
             1,
-            exampleproto._message(1, name.encode()) + exampleproto._message(2, feature),
+            exampleproto.message(1, name.encode()) + exampleproto.message(2, feature),
         )
         for name, feature in features.items()
         if feature is not None
     ]
-    return memoryview(exampleproto._message(1, b"".join(entries)))
+    return memoryview(exampleproto.message(1, b"".join(entries)))
 
 
 def compressed(size: int) -> bytes:
@@ -496,7 +496,7 @@ def compressed(size: int) -> bytes:
 
 def malformed_examples() -> dict[str, memoryview]:
     ints = raw = exampleproto._list
-    field = exampleproto._message
+    field = exampleproto.message
     name = field(1, field(1, b"rows"))
     return {
         "nothing": memoryview(b""),

@@ -14,7 +14,7 @@ from datasets import PERIOD_S, sensor_days, write_tables
 from models import untrained_artifact
 from naive import naive_fold
 
-from echoanom import scoring
+from echoanom import folding
 from echoanom.artifact import Artifact
 from echoanom.autoencoder import build_autoencoder
 from echoanom.conversion import convert
@@ -244,7 +244,7 @@ def test_a_damaged_shard_is_named(dataset, artifact, tmp_path: Path):
 
 def test_many_shares_go_to_a_scratch_file(dataset, artifact, monkeypatch):
     plain = score(dataset, artifact)
-    monkeypatch.setattr(scoring, "_MEMORY_BYTES", 100)
+    monkeypatch.setattr(folding, "_MEMORY_BYTES", 100)
     mapped = score(dataset, artifact)
     assert isinstance(mapped.shares, np.memmap)
     np.testing.assert_array_equal(mapped.shares, plain.shares)
