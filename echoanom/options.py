@@ -410,6 +410,45 @@ class TrainOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True)
+class ForestOptions(Options):
+    """How a Random Cut Forest is grown, here or by SageMaker's built-in algorithm.
+
+    Attributes
+    ----------
+    trees : int
+        Trees in the forest, from 50 to 1000 as the built-in algorithm takes them.
+    samples : int
+        Rows that each tree is grown from, from 3 to 2048.
+    seed : int
+        Seed of the rows' choice and of the cuts. The built-in algorithm has none.
+    normalization : {'range', 'standard', 'robust'}
+        How columns are scaled, from statistics of the training days alone.
+    validation : float
+        Share of the rows held back, in whole days at the end of the record, in (0, 1).
+    """
+
+    trees: int = 50
+    samples: int = 256
+    seed: int = 0
+    normalization: NormalizationKind = "range"
+    validation: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("trees", self.trees, 50, 1000),
+            ("samples", self.samples, 3, 2048),
+        ):
+            rule = f"a whole number from {least} to {most}"
+            _require(_is_whole(value) and least <= value <= most, name, rule, value)
+        _require_whole("seed", self.seed, 0)
+        _require(self.seed < 2**63, "seed", "less than 2**63", self.seed)
+        _require_choice("normalization", self.normalization, NormalizationKind)
+        _require_number(
+            "validation", self.validation, "in (0, 1)", lambda share: 0 < share < 1
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class EventOptions(Options):
     """How scores become events.
 

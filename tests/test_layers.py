@@ -22,7 +22,7 @@ LAYERS = (
     "simulation",
     "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
-    "exampleproto packing records statistics normalization",
+    "exampleproto protorecords packing records statistics normalization",
     "manifest versions identities planning distributed connecting dataset buffers"
     " rowstore shardmaps reader verification inspection",
     "sources shards making conversion",
@@ -30,7 +30,8 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
-    " scoring holdout checkpoints resuming feeding parallel fitting training",
+    " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
+    " training",
     "events evaluation",
     "timegrid panels palette marks plots reconstruction figures page report",
     "testing",

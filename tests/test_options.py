@@ -15,6 +15,7 @@ from echoanom import options
 from echoanom.errors import OptionError
 from echoanom.options import (
     EventOptions,
+    ForestOptions,
     ModelOptions,
     Options,
     ShardOptions,
@@ -34,6 +35,7 @@ CLASSES = [
     Share,
     ModelOptions,
     TrainOptions,
+    ForestOptions,
     EventOptions,
 ]
 
@@ -88,6 +90,13 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "validation": st.floats(0, 1, exclude_min=True, exclude_max=True),
         "patience": st.integers(0, 100),
         "calibration_stride": WHOLE,
+    },
+    ForestOptions: {
+        "trees": st.integers(50, 1000),
+        "samples": st.integers(3, 2048),
+        "seed": st.integers(0, 2**63 - 1),
+        "normalization": NORMALIZATIONS,
+        "validation": st.floats(0, 1, exclude_min=True, exclude_max=True),
     },
     EventOptions: {
         "threshold": st.text(),
@@ -146,6 +155,13 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "validation": [0, 1, -0.2, 1.5, *NOT_A_NUMBER],
         "patience": [-1, *NOT_WHOLE],
         "calibration_stride": [0, -1, *NOT_WHOLE],
+    },
+    ForestOptions: {
+        "trees": [0, 49, 1001, *NOT_WHOLE],
+        "samples": [0, 2, 2049, *NOT_WHOLE],
+        "seed": [-1, 2**63, *NOT_WHOLE],
+        "normalization": ["minmax", "", None],
+        "validation": [0, 1, -0.2, 1.5, *NOT_A_NUMBER],
     },
     EventOptions: {
         "threshold": [3.5, None],

@@ -39,6 +39,10 @@ _COMMANDS = {
     ),
     "train": ("model", "Train an autoencoder on what is usual in a dataset."),
     "score": ("model", "Score every row of a dataset by how unusual it is."),
+    "forest": (
+        "forest",
+        "Score every row by a Random Cut Forest, to compare a model with.",
+    ),
     "detect": ("findings", "Find events: stretches of rows that score high."),
     "report": ("findings", "Draw data, scores and events on a page."),
     "evaluate": ("findings", "Hold scores against labels: do they find what is known?"),
