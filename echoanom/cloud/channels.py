@@ -1,0 +1,247 @@
+"""The channels of a training job, and the lists of objects that they name.
+
+========== ================================================================ ============
+manifest   manifest and statistics, the same for every host                 File
+train      Pipe: exactly the shards that hold rows to train on; else all of as asked
+           the dataset's folder
+validation Pipe: the shards with held-back rows, which the job reads once   Pipe
+========== ================================================================ ============
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from echoanom import storage, versions
+from echoanom.cloud.hyperparameters import Hyperparameters
+from echoanom.cloud.inputs import ABOUT, TRAIN, VALIDATION, shards_of
+from echoanom.cloud.joboptions import ChannelOptions
+from echoanom.dataset import Dataset
+from echoanom.errors import CloudError, OptionError
+from echoanom.holdout import hold_back
+from echoanom.manifest import MANIFEST, SHARDS, Shard
+
+_RECORDIO_BYTES = (1 << 29) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """What a request says of its inputs.
+
+    Attributes
+    ----------
+    config : tuple of dict
+        ``InputDataConfig``.
+    lists : dict of str to bytes
+        Objects that must be there before the job begins, by URL.
+    """
+
+    config: tuple[dict[str, Any], ...]
+    lists: dict[str, bytes]
+
+
+def plan_channels(
+    dataset: Dataset,
+    options: Hyperparameters,
+    channels: ChannelOptions,
+    folder: str,
+    *,
+    manifest: str = MANIFEST,
+    hosts: int = 1,
+) -> Channels:
+    """Decide which objects go to a job, and how.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    options : Hyperparameters
+        Those of the job: they say which rows are held back.
+    channels : ChannelOptions
+        How the rows to train on come.
+    folder : str
+        URL of the folder that gets the lists.
+    manifest : str
+        Name of the dataset's manifest, below its folder.
+    hosts : int
+        How many machines the job has.
+
+    Returns
+    -------
+    Channels
+        Request and lists.
+
+    Raises
+    ------
+    OptionError
+        If the job could not give each window once.
+    TrainingError
+        If there is nothing to train on, or to hold back.
+    """
+    held = hold_back(
+        dataset.runs, dataset.period_s, options.window.size, options.training.validation
+    )
+    root = _s3(dataset.path)
+    statistics = [f"{SHARDS}/{shard.name}.npz" for shard in dataset.manifest.shards]
+    lists = {ABOUT: [manifest, *statistics]}
+    about = _listed(ABOUT, storage.join(folder, "manifest.objects"), "File")
+    if channels.input_mode != "Pipe":
+        source = {
+            "S3DataType": "S3Prefix",
+            "S3Uri": f"{root}/",
+            "S3DataDistributionType": "FullyReplicated",
+        }
+        config = [about, _channel(TRAIN, source, channels.input_mode)]
+    else:
+        check_stream(dataset, options, channels, hosts)
+        shards = shards_of(dataset.manifest, held.training)
+        if channels.distribution == "ShardedByS3Key" and len(shards) < hosts:
+            raise OptionError(
+                f"{hosts} hosts must have at least one shard each to train on, but"
+                f" {len(shards)} hold rows to train on; take fewer hosts, or convert"
+                " with a smaller --shard-size"
+            )
+        kept = shards_of(dataset.manifest, held.validation)
+        _check_wrapped((*shards, *kept), channels)
+        lists[TRAIN] = [f"{SHARDS}/{shard.name}.tfrecord" for shard in shards]
+        lists[VALIDATION] = [f"{SHARDS}/{shard.name}.tfrecord" for shard in kept]
+        train = _listed(TRAIN, storage.join(folder, "train.objects"), "Pipe")
+        source = train["DataSource"]["S3DataSource"]
+        source["S3DataDistributionType"] = channels.distribution
+        if channels.shuffle_objects:
+            train["ShuffleConfig"] = {"Seed": options.window.seed}
+        kept_back = _listed(
+            VALIDATION, storage.join(folder, "validation.objects"), "Pipe"
+        )
+        for channel in (train, kept_back):
+            channel["CompressionType"] = channels.compression
+            channel["RecordWrapperType"] = channels.record_wrapper
+        config = [about, train, kept_back]
+    return Channels(
+        config=tuple(config),
+        lists={
+            storage.join(folder, f"{name}.objects"): _content(root, names)
+            for name, names in lists.items()
+        },
+    )
+
+
+def check_stream(
+    dataset: Dataset, options: Hyperparameters, channels: ChannelOptions, hosts: int
+) -> None:
+    """Require that a stream can give each window once.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    options : Hyperparameters
+        Those of the job.
+    channels : ChannelOptions
+        How the rows come: in Pipe mode.
+    hosts : int
+        How many machines the job has.
+
+    Raises
+    ------
+    OptionError
+        If it cannot.
+    """
+    window, halo = options.window, dataset.manifest.shard.halo
+    sharded = channels.distribution == "ShardedByS3Key"
+    if (sharded or channels.shuffle_objects) and halo < window.size - 1:
+        raise OptionError(
+            "shards that are dealt out or shuffled must carry a halo of at least"
+            f" {window.size - 1} rows for windows of {window.size}, but those of"
+            f" {dataset.path} carry {halo}; convert with --halo {window.size - 1}"
+        )
+    if channels.shuffle_objects and not sharded and hosts > 1:
+        raise OptionError(
+            f"{hosts} hosts that read the same shards must get them in the same order,"
+            " but they are to come shuffled; use ShardedByS3Key, or do not shuffle them"
+        )
+    if window.min_observed > 0:
+        raise OptionError(
+            "min_observed must be 0 in Pipe mode, where cells are not known before they"
+            f" come, got {window.min_observed:g}; use the FastFile or File mode"
+        )
+    if hosts > window.batch_size:
+        raise OptionError(
+            f"a batch must have a window for each of {hosts} hosts, but has"
+            f" {window.batch_size}"
+        )
+
+
+def manifest_name(dataset: Dataset) -> str:
+    """Find the file that holds the manifest of a dataset's version.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset, of this version or an earlier one.
+
+    Returns
+    -------
+    str
+        Its name, below the dataset's folder.
+
+    Raises
+    ------
+    CloudError
+        If the version is not kept any more.
+    StorageError
+        If the folder cannot be read.
+    """
+    current = storage.read_bytes(storage.join(dataset.path, MANIFEST))
+    if current == dataset.manifest.as_bytes():
+        return MANIFEST
+    folder = storage.join(dataset.path, versions.FOLDER)
+    names = storage.list_files(folder) if storage.exists(folder) else []
+    for name, _ in reversed(names):
+        if name.endswith(f"-{dataset.digest}.json"):
+            return f"{versions.FOLDER}/{name}"
+    raise CloudError(
+        f"{dataset.path}: must hold its version {dataset.digest}, but does not any more;"
+        " open it again"
+    )
+
+
+def _check_wrapped(shards: Sequence[Shard], channels: ChannelOptions) -> None:
+    largest = max(shards, key=lambda shard: shard.bytes)
+    if channels.record_wrapper == "RecordIO" and largest.bytes > _RECORDIO_BYTES:
+        raise OptionError(
+            f"shards must have at most {_RECORDIO_BYTES:,} bytes to be wrapped as a"
+            f" RecordIO record each, but {largest.name} has {largest.bytes:,}; convert"
+            " with a smaller --shard-size"
+        )
+
+
+def _listed(name: str, list_url: str, mode: str) -> dict[str, Any]:
+    source = {
+        "S3DataType": "ManifestFile",
+        "S3Uri": list_url,
+        "S3DataDistributionType": "FullyReplicated",
+    }
+    return _channel(name, source, mode)
+
+
+def _channel(name: str, source: dict[str, str], mode: str) -> dict[str, Any]:
+    return {
+        "ChannelName": name,
+        "DataSource": {"S3DataSource": source},
+        "InputMode": mode,
+        "CompressionType": "None",
+        "RecordWrapperType": "None",
+    }
+
+
+def _content(root: str, names: Sequence[str]) -> bytes:
+    return (json.dumps([{"prefix": f"{root}/"}, *names], indent=1) + "\n").encode()
+
+
+def _s3(path: str) -> str:
+    path = path.rstrip("/")
+    return "s3://" + path.removeprefix("s3a://") if path.startswith("s3a://") else path
