@@ -23,6 +23,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
@@ -61,6 +62,7 @@ from echoanom.cloud.handler import Handler
 
 handler = Handler(os.path.dirname(os.path.abspath(__file__)))
 '''
+_PADDING_BYTES = 1 << 20
 _PACKAGE = '"""The part of echoanom that answers requests for scores."""\n'
 
 
@@ -289,18 +291,21 @@ def _extract(
 ) -> None:
     total = count = 0
     try:
-        with tarfile.open(path, "r|gz") as archive:
-            # Read once from front to end, so that no more than a member is unpacked
-            # before it is known to be too much.
+        # Read once from front to end, so that nothing is unpacked before it is known to
+        # be too much. tarfile itself would not look at gzip's checksum.
+        with gzip.open(path) as zipped, tarfile.open(None, "r|", zipped) as archive:
             for member in archive:
                 total, count = total + member.size, count + 1
                 _check(source, member, (total, most_bytes), (count, most_files))
                 archive.extract(member, folder, filter="data")
+            padding = zipped.read(_PADDING_BYTES)
+            if len(padding) == _PADDING_BYTES or padding.strip(b"\0"):
+                raise tarfile.ReadError("something follows its end")
     except FileNotFoundError:
         raise ArtifactError(
             f"{source}: must be a model.tar.gz, does not exist"
         ) from None
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError, ValueError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             with storage.storage_errors(folder, "write"):
                 raise

@@ -6,6 +6,7 @@ import contextlib
 import http
 import logging
 import os
+import socket
 import tempfile
 import threading
 import time
@@ -31,6 +32,9 @@ from echoanom.errors import ArtifactError, CloudError, MissingExtraError
 
 DRAIN_S = 30.0
 """How long requests that came before the end may take [s]: as long as a container has."""
+
+POLL_S = 0.5
+"""How soon it is seen that the server shall end [s]."""
 
 _METHODS = {"/ping": ("GET", "HEAD"), "/invocations": ("POST",)}
 _logger = logging.getLogger(__name__)
@@ -144,9 +148,6 @@ class Application:
         self._model = model
         self._predict = predict
         self._limits = limits
-        self._changed = threading.Condition()
-        self._busy = 0
-        self._ending = False
 
     def __call__(
         self, environ: Mapping[str, Any], start_response: StartResponse
@@ -165,12 +166,7 @@ class Application:
         iterable of bytes
             The body.
         """
-        with self._changed:
-            refuse = self._ending
-            self._busy += 1
         try:
-            if refuse:
-                raise RequestError(503, "the server must be running, but is ending")
             body, kind = self._answer(environ)
             status, headers = 200, [("Content-Type", kind)]
         except RequestError as error:
@@ -183,26 +179,10 @@ class Application:
             _logger.exception("cannot answer a request")
             status, headers = 500, [("Content-Type", JSON)]
             body = refusal(f"the model cannot be run: {type(error).__name__}")
-        finally:
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
         headers.append(("Content-Length", str(len(body))))
         headers.append(("X-Content-Type-Options", "nosniff"))
         start_response(f"{status} {http.HTTPStatus(status).phrase}", headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
-
-    def end(self, timeout_s: float) -> None:
-        """Refuse what comes from now on, and wait for what came before.
-
-        Parameters
-        ----------
-        timeout_s : float
-            How long to wait [s].
-        """
-        with self._changed:
-            self._ending = True
-            self._changed.wait_for(lambda: not self._busy, timeout_s)
 
     def _answer(self, environ: Mapping[str, Any]) -> tuple[bytes, str]:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
@@ -269,45 +249,68 @@ def serve(
     """
     try:
         import waitress.server
+        from waitress import wasyncore
     except ImportError:
         raise MissingExtraError("serving a model", "serve") from None
 
     limits = Limits(body_bytes=most_bytes)
-    with model_dir(source) as folder:
+    sockets: dict[int, Any] = {}
+    with contextlib.ExitStack() as stack:
+        bound = stack.enter_context(_bind(host, port))
+        folder = stack.enter_context(model_dir(source))
         application = Application(*load_model(folder), limits)
-        try:
-            server = waitress.server.create_server(
-                application,
-                host=host,
-                port=port,
-                threads=threads,
-                # The limit is the first size that is refused.
-                max_request_body_size=most_bytes + 1,
-                ident="echoanom",
-            )
-        except (OSError, ValueError) as error:
-            raise CloudError(
-                f"must be able to listen on {host}:{port}, but"
-                f" {getattr(error, 'strerror', None) or error}; choose another --port"
-            ) from None
+        server = waitress.server.create_server(
+            application,
+            map=sockets,
+            sockets=[bound],
+            threads=threads,
+            # The limit is the first size that is refused.
+            max_request_body_size=most_bytes + 1,
+            ident="echoanom",
+        )
         server.channel_class = refusing_channel(most_bytes)
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
         ready(f"http://{_bracketed(host)}:{server.effective_port}")
-        stop.wait()
-        application.end(DRAIN_S)
-        _flush(server)
+        while not stop.is_set():
+            wasyncore.loop(timeout=POLL_S, use_poll=True, map=sockets, count=1)
+        _drain(server, sockets)
+
+
+def _drain(server: Any, sockets: dict[int, Any]) -> None:
+    """Answer what has come, hang up on everybody, and take nothing new."""
+    from waitress import wasyncore
+
+    server.del_channel()
+    end = time.monotonic() + DRAIN_S
+    while (channels := list(server.active_channels.values())) and (
+        time.monotonic() < end
+    ):
+        for channel in channels:
+            if not (channel.request or channel.requests or channel.total_outbufs_len):
+                channel.handle_close()
+        wasyncore.loop(timeout=POLL_S / 10, use_poll=True, map=sockets, count=1)
+    server.task_dispatcher.shutdown()
+    server.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        raise CloudError(
+            f"must be able to listen on {host}:{port}, but"
+            f" {error.strerror or error}; choose another --host or --port"
+        ) from None
+    return bound
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _flush(server: Any) -> None:
-    """Wait until answers that are ready have left."""
-    end = time.monotonic() + 5
-    while time.monotonic() < end and any(
-        channel.requests or channel.total_outbufs_len
-        for channel in list(server.active_channels.values())
-    ):
-        time.sleep(0.02)
