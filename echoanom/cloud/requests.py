@@ -66,11 +66,6 @@ class Places:
         return storage.join(self.output, self.job, "input")
 
     @property
-    def tensorboard(self) -> str:
-        """The folder of TensorBoard's logs."""
-        return storage.join(self.output, self.job, "tensorboard")
-
-    @property
     def state(self) -> str:
         """The folder of the checkpoints, whether it was named or not."""
         return self.checkpoints or storage.join(self.output, self.job, "checkpoints")
@@ -167,7 +162,8 @@ def training_request(
             "LocalPath": f"{BASE}/checkpoints",
         },
         "TensorBoardOutputConfig": {
-            "S3OutputPath": places.tensorboard,
+            # The service adds <job>/tensorboard-output.
+            "S3OutputPath": places.output,
             "LocalPath": f"{BASE}/output/tensorboard",
         },
         "EnableManagedSpotTraining": machine.spot,
