@@ -20,14 +20,8 @@ from echoanom.cli.console import (
     progress_bar,
     quiet_tensorflow,
 )
-from echoanom.cli.parameters import (
-    Decorator,
-    Flag,
-    UtcTime,
-    command,
-    json_option,
-    options_object,
-)
+from echoanom.cli.learning import learning_options
+from echoanom.cli.parameters import Decorator, UtcTime, command, json_option
 from echoanom.options import ModelOptions, Placement, TrainOptions, WindowOptions
 
 Intervals = list[tuple[int, int]]
@@ -116,61 +110,7 @@ def intervals(
 @click.option(
     "--model", required=True, metavar="DIR", help="Folder that gets the trained model."
 )
-@options_object(
-    WindowOptions,
-    "window",
-    size=Flag("--window", "Rows in a window.", metavar="ROWS"),
-    batch_size=Flag("--batch-size", "Windows in a batch."),
-    seed=Flag("--seed", "Seed of the windows' order and of the first weights."),
-    min_observed=Flag(
-        "--min-observed",
-        "Least share of a window's cells that were observed; others are left out.",
-    ),
-)
-@click.option(
-    "--stride",
-    type=click.IntRange(min=1),
-    metavar="ROWS",
-    show_default="the window's length",
-    help="Rows from the start of one window to that of the next.",
-)
-@options_object(
-    TrainOptions,
-    "training",
-    epochs=Flag("--epochs", "Most epochs to train."),
-    learning_rate=Flag("--learning-rate", "Step size of the optimizer, Adam."),
-    normalization=Flag(
-        "--normalization",
-        "How columns are scaled, from statistics of the training days alone: to [0, 1]"
-        " over their range, to mean 0 and deviation 1, or to [0, 1] over the middle"
-        " 99 %.",
-    ),
-    validation=Flag(
-        "--validation",
-        "Share of the days held back at the end, for early stopping and the threshold.",
-    ),
-    patience=Flag(
-        "--patience",
-        "Epochs without a better validation loss before training stops; 0: never.",
-    ),
-    calibration_stride=Flag(
-        "--calibration-stride",
-        "Stride at which the held-back days are scored for the threshold.",
-        metavar="ROWS",
-    ),
-)
-@options_object(
-    ModelOptions,
-    "network",
-    filters=Flag(
-        "--filters", "Filters of each encoder level; the decoder mirrors them."
-    ),
-    kernel=Flag("--kernel", "Height and width of every convolution [cells]."),
-    dropout=Flag("--dropout", "Share of bottleneck cells dropped while training."),
-    output=Flag(
-        "--output", "Activation of the last layer; sigmoid fits data in [0, 1]."
-    ),
-)
+@learning_options
 @interval_options("Learn from")
 @click.option(
     "--resume",

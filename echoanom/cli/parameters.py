@@ -245,6 +245,7 @@ def options_object(
                 flag.name,
                 f"{argument}__{name}",
                 default=fields[name].default,
+                is_flag=hints[name] is bool,
                 type=_parameter_type(hints[name]),
                 show_default=flag.default or True,
                 metavar=flag.metavar,

@@ -1,0 +1,88 @@
+"""The options of every command that trains: windows, network, and how it is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from echoanom.cli.parameters import Decorated, Flag, options_object
+from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+
+
+def learning_options(function: Decorated) -> Decorated:
+    """Give a command the options of a training.
+
+    Parameters
+    ----------
+    function : callable
+        The command function; gets `window`, `stride`, `training` and `network`.
+
+    Returns
+    -------
+    callable
+        The function with the options.
+    """
+    decorated: Any = function
+    options: tuple[Any, ...] = (
+        options_object(
+            WindowOptions,
+            "window",
+            size=Flag("--window", "Rows in a window.", metavar="ROWS"),
+            batch_size=Flag("--batch-size", "Windows in a batch."),
+            seed=Flag("--seed", "Seed of the windows' order and of the first weights."),
+            min_observed=Flag(
+                "--min-observed",
+                "Least share of a window's cells that were observed; others are left out.",
+            ),
+        ),
+        click.option(
+            "--stride",
+            type=click.IntRange(min=1),
+            metavar="ROWS",
+            show_default="the window's length",
+            help="Rows from the start of one window to that of the next.",
+        ),
+        options_object(
+            TrainOptions,
+            "training",
+            epochs=Flag("--epochs", "Most epochs to train."),
+            learning_rate=Flag("--learning-rate", "Step size of the optimizer, Adam."),
+            normalization=Flag(
+                "--normalization",
+                "How columns are scaled, from statistics of the training days alone: to [0, 1]"
+                " over their range, to mean 0 and deviation 1, or to [0, 1] over the middle"
+                " 99 %.",
+            ),
+            validation=Flag(
+                "--validation",
+                "Share of the days held back at the end, for early stopping and the threshold.",
+            ),
+            patience=Flag(
+                "--patience",
+                "Epochs without a better validation loss before training stops; 0: never.",
+            ),
+            calibration_stride=Flag(
+                "--calibration-stride",
+                "Stride at which the held-back days are scored for the threshold.",
+                metavar="ROWS",
+            ),
+        ),
+        options_object(
+            ModelOptions,
+            "network",
+            filters=Flag(
+                "--filters", "Filters of each encoder level; the decoder mirrors them."
+            ),
+            kernel=Flag("--kernel", "Height and width of every convolution [cells]."),
+            dropout=Flag(
+                "--dropout", "Share of bottleneck cells dropped while training."
+            ),
+            output=Flag(
+                "--output", "Activation of the last layer; sigmoid fits data in [0, 1]."
+            ),
+        ),
+    )
+    for option in reversed(options):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
