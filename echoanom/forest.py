@@ -130,9 +130,10 @@ def _forest(columns: int, options: ForestOptions) -> Any:
 
 
 def _learn(forest: Any, rows: ForestRows, progress: Progress) -> None:
-    total, done = int(rows.holdout.training.rows.sum()), 0
+    training = rows.holdout.training
+    total, done = int(training.rows.sum()), 0
     progress("learning", 0, total)
-    for block in rows.blocks(rows.holdout.training):
+    for block in rows.observed_blocks(training):
         for values in block.values:
             forest.update(values)
         done += len(block.times)

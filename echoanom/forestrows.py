@@ -84,13 +84,37 @@ class ForestRows:
         CorruptionError
             If stored bytes are not what the manifest says.
         """
-        reader = IndexedReader(self.dataset, self.normalization)
+        # In order of time no record is asked for again.
+        reader = IndexedReader(self.dataset, self.normalization, memory_bytes=0)
         period_s = self.dataset.period_s
         most = max(1, _BLOCK_CELLS // len(self.dataset.columns))
         for first, rows, start in _pieces(runs, period_s, most):
             values, observed = reader.rows(first, rows)
             times = start + period_s * np.arange(rows, dtype=np.int64)
             yield Block(times, values, observed)
+
+    def observed_blocks(self, runs: RunTable) -> Iterator[Block]:
+        """Read the rows of which anything was observed: others are means alone.
+
+        Parameters
+        ----------
+        runs : RunTable
+            The rows to read.
+
+        Yields
+        ------
+        Block
+            As `blocks` does; none is empty.
+
+        Raises
+        ------
+        CorruptionError
+            If stored bytes are not what the manifest says.
+        """
+        for block in self.blocks(runs):
+            seen = block.observed.any(axis=1)
+            if seen.any():
+                yield Block(block.times[seen], block.values[seen], block.observed[seen])
 
 
 def forest_rows(
