@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from echoanom.cli import result_text
 from echoanom.cli.console import print_json, print_lines, progress_bar
 from echoanom.cli.model import interval_options, intervals
 from echoanom.cli.parameters import (
-    Decorator,
     Flag,
     command,
     json_option,
@@ -18,27 +15,40 @@ from echoanom.cli.parameters import (
 )
 from echoanom.options import ForestOptions
 
-forest_options: Decorator[Any] = options_object(
-    ForestOptions,
-    "options",
-    trees=Flag("--trees", "Trees in the forest, 50 to 1000."),
-    samples=Flag("--samples", "Rows that each tree is grown from, 3 to 2048."),
-    seed=Flag("--seed", "Seed of the rows' choice and of the cuts."),
-    normalization=Flag(
-        "--normalization",
-        "How columns are scaled, from statistics of the training days alone.",
-    ),
-    validation=Flag(
-        "--validation",
-        "Share of the days held back at the end, for the threshold.",
-    ),
-)
+
+def forest_flags(*, seed: bool = True) -> dict[str, Flag]:
+    """Name the flags of a forest.
+
+    Parameters
+    ----------
+    seed : bool
+        Whether the forest has a seed.
+
+    Returns
+    -------
+    dict of str to Flag
+        For `options_object`.
+    """
+    flags = {
+        "trees": Flag("--trees", "Trees in the forest, 50 to 1000."),
+        "samples": Flag("--samples", "Rows that each tree is grown from, 3 to 2048."),
+        "seed": Flag("--seed", "Seed of the rows' choice and of the cuts."),
+        "normalization": Flag(
+            "--normalization",
+            "How columns are scaled, from statistics of the training days alone.",
+        ),
+        "validation": Flag(
+            "--validation",
+            "Share of the days held back at the end, for the threshold.",
+        ),
+    }
+    return {name: flag for name, flag in flags.items() if seed or name != "seed"}
 
 
 @command
 @click.argument("dataset")
 @click.option("--out", required=True, metavar="CSV", help="Where the scores go.")
-@forest_options
+@options_object(ForestOptions, "options", **forest_flags())
 @interval_options("Learn from")
 @click.option(
     "--shares/--no-shares",
