@@ -50,6 +50,10 @@ _COMMANDS = {
         "serve",
         "Answer requests for scores, as the model's endpoint on SageMaker does.",
     ),
+    "sagemaker": (
+        "sagemaker",
+        "Train, serve and score on Amazon SageMaker, and see what it costs.",
+    ),
 }
 
 

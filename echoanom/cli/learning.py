@@ -6,24 +6,23 @@ from typing import Any
 
 import click
 
-from echoanom.cli.parameters import Decorated, Flag, options_object
+from echoanom.cli.parameters import Decorator, Flag, options_object
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 
 
-def learning_options(function: Decorated) -> Decorated:
+def learning_options(activation: str = "--output") -> Decorator[Any]:
     """Give a command the options of a training.
 
     Parameters
     ----------
-    function : callable
-        The command function; gets `window`, `stride`, `training` and `network`.
+    activation : str
+        The flag for the last layer's activation.
 
     Returns
     -------
-    callable
-        The function with the options.
+    decorator
+        Adds the parameters `window`, `stride`, `training` and `network`.
     """
-    decorated: Any = function
     options: tuple[Any, ...] = (
         options_object(
             WindowOptions,
@@ -79,10 +78,14 @@ def learning_options(function: Decorated) -> Decorated:
                 "--dropout", "Share of bottleneck cells dropped while training."
             ),
             output=Flag(
-                "--output", "Activation of the last layer; sigmoid fits data in [0, 1]."
+                activation, "Activation of the last layer; sigmoid fits data in [0, 1]."
             ),
         ),
     )
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate

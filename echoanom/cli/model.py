@@ -110,7 +110,7 @@ def intervals(
 @click.option(
     "--model", required=True, metavar="DIR", help="Folder that gets the trained model."
 )
-@learning_options
+@learning_options()
 @interval_options("Learn from")
 @click.option(
     "--resume",

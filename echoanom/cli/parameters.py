@@ -39,12 +39,15 @@ class Flag:
         What stands for its value in the help.
     default : str, optional
         Words for the default, where the value itself says little.
+    envvar : str, optional
+        A variable of the environment that gives it, too.
     """
 
     name: str
     help: str
     metavar: str | None = None
     default: str | None = None
+    envvar: str | None = None
 
 
 class CommaList(click.ParamType):  # type: ignore[type-arg]
@@ -249,6 +252,7 @@ def options_object(
                 type=_parameter_type(hints[name]),
                 show_default=flag.default or True,
                 metavar=flag.metavar,
+                envvar=flag.envvar,
                 help=flag.help,
             )(decorated)
         return typing.cast(Decorated, decorated)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def plan_channels(
     held = hold_back(
         dataset.runs, dataset.period_s, options.window.size, options.training.validation
     )
-    root = _s3(dataset.path)
+    root = _root(dataset.path)
     statistics = [f"{SHARDS}/{shard.name}.npz" for shard in dataset.manifest.shards]
     lists = {ABOUT: [manifest, *statistics]}
     about = _listed(ABOUT, storage.join(folder, "manifest.objects"), "File")
@@ -242,6 +243,9 @@ def _content(root: str, names: Sequence[str]) -> bytes:
     return (json.dumps([{"prefix": f"{root}/"}, *names], indent=1) + "\n").encode()
 
 
-def _s3(path: str) -> str:
+def _root(path: str) -> str:
+    """Return the dataset's folder as a request names it."""
     path = path.rstrip("/")
+    if storage.is_local(path):
+        return os.path.abspath(storage.filesystem(path)[1])
     return "s3://" + path.removeprefix("s3a://") if path.startswith("s3a://") else path

@@ -124,6 +124,47 @@ def start_training(plan: TrainingPlan, cloud: Cloud | None = None) -> TrainingJo
     return TrainingJob(name, cloud)
 
 
+def run_here(
+    plan: TrainingPlan, *, folder: str | None = None, say: Say | None = None
+) -> JobStatus:
+    """Run a job on this machine, as SageMaker would.
+
+    Parameters
+    ----------
+    plan : TrainingPlan
+        The plan, of local paths or URLs; without image, role and account.
+    folder : str, optional
+        Gets a folder for each host, as the job saw it; gone with the job if left out.
+    say : callable, optional
+        Gets each line that a host says.
+
+    Returns
+    -------
+    JobStatus
+        Completed.
+
+    Raises
+    ------
+    CloudError
+        If the job fails, or cannot be run.
+    StorageError
+        If something cannot be written.
+    """
+    from echoanom.cloud.local import run_training_job
+    from echoanom.cloud.trainingplan import write_objects
+
+    write_objects(plan)
+    hosts = plan.request["ResourceConfig"]["InstanceCount"]
+
+    def show(host: str, line: str) -> None:
+        if say is not None:
+            say(line if hosts == 1 else f"{host}: {line}")
+
+    return _completed(
+        _status(run_training_job(plan.request, folder=folder, on_line=show))
+    )
+
+
 class TrainingJob:
     """A training job, running or ended.
 
