@@ -21,13 +21,9 @@ from processes import alive, wait_until
 
 from echoanom import objects, recordio
 from echoanom.errors import OptionError, StorageError
-from echoanom.testing.pipeagent import (
-    AgentOptions,
-    PipeAgent,
-    PipeChannel,
-    pipe_agent,
-)
+from echoanom.testing.pipeagent import PipeAgent, pipe_agent
 from echoanom.testing.pipefaults import Fault
+from echoanom.testing.pipeoptions import AgentOptions, PipeChannel
 
 SIZES = (70_000, 1, 300_000, 0, 5, 131_072, 64, 9)
 
@@ -343,7 +339,8 @@ def test_the_agent_ends_with_whoever_started_it(
 ) -> None:
     program = f"""
 import time
-from echoanom.testing.pipeagent import AgentOptions, PipeAgent
+from echoanom.testing.pipeagent import PipeAgent
+from echoanom.testing.pipeoptions import AgentOptions
 agent = PipeAgent(AgentOptions.from_json({agent(folder, source).as_json()!r}))
 agent.wait_ready()
 print(agent.pid, flush=True)

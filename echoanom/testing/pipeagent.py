@@ -239,14 +239,12 @@ class _Agent:
         pieces = stream_objects(
             order, gzip=channel.gzip, wrapped=channel.wrapped, name=channel.name
         )
-        try:
-            with contextlib.closing(pieces):
-                for piece in spoil(pieces, faults, _pause):
-                    _write(number, piece)
-        except BrokenPipeError:
-            pass  # the reader has enough
-        finally:
-            os.close(number)
+        # After an error it stays open until the process ends: the reader shall not
+        # learn of its end before anybody can learn of the error.
+        with contextlib.closing(pieces), contextlib.suppress(BrokenPipeError):
+            for piece in spoil(pieces, faults, _pause):
+                _write(number, piece)
+        os.close(number)
         with self._lock, contextlib.suppress(FileNotFoundError):
             self._paths.discard(path)
             os.unlink(path)
