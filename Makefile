@@ -4,6 +4,7 @@
 #   make demo     the whole main job on the sample data, into demo-output/
 #   make test     every test          make quick    the tests that take no time
 #   make test-tfio    reading through tensorflow-io, which needs an older TensorFlow
+#   make test-serving     scoring as SageMaker serves it, on the TensorFlow it has
 #   make check    format, lint, types and docstrings
 #   make format   put the code into its format
 #   make docs     write docs/cli.md and the pictures of the documentation again
@@ -25,7 +26,7 @@ BIN = $(VENV)/bin
 ECHOANOM = $(BIN)/echoanom
 SOURCES = echoanom tests tools benchmarks examples
 
-.PHONY: demo test test-tfio quick check format docs bench measure clean python environment-all environment-dev
+.PHONY: demo test test-tfio test-serving quick check format docs bench measure clean python environment-all environment-dev
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -73,6 +74,14 @@ test-tfio: python
 	@$(PYTHON) tools/environment.py $(VENV)-tfio test-tfio
 	$(VENV)-tfio/bin/python -m pytest tests/tfio
 
+# An environment of its own: SageMaker's newest container serves with TensorFlow 2.20. What
+# it serves is made with the TensorFlow of all other tests.
+test-serving: environment-dev
+	@$(PYTHON) tools/environment.py $(VENV)-serving test-serving
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(BIN)/python tests/serving220/make_model.py "$$folder" && \
+		ECHOANOM_SERVED="$$folder" $(VENV)-serving/bin/python -m pytest tests/serving220
+
 check: environment-dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/isort --check $(SOURCES)
@@ -105,7 +114,7 @@ measure: environment-dev
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
 		.hypothesis .benchmarks .coverage
-	@for venv in $(VENV) $(VENV)-tfio; do \
+	@for venv in $(VENV) $(VENV)-tfio $(VENV)-serving; do \
 		if [ -e $$venv/environment.json ] || [ -e $$venv/unfinished ]; then \
 			echo rm -rf $$venv; rm -rf $$venv; fi; done
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CONSTRAINTS = ("tools/constraints.txt", "tools/constraints-tfio.txt")
+CONSTRAINTS = (
+    "tools/constraints.txt",
+    "tools/constraints-tfio.txt",
+    "tools/constraints-serving.txt",
+)
 
 
 def load_tool() -> ModuleType:
@@ -226,9 +230,18 @@ def test_constraints_are_names_and_versions_only(name: str) -> None:
 
 
 def test_what_the_older_tensorflow_does_not_decide_on_is_the_same() -> None:
-    newest, oldest = (pins(name) for name in CONSTRAINTS)
+    newest, oldest, _ = (pins(name) for name in CONSTRAINTS)
     other = {name for name in oldest if oldest[name] != newest.get(name)}
     assert other == {
         *("tensorflow", "tensorflow-io", "tensorflow-io-gcs-filesystem"),
         *("tensorboard", "ml-dtypes", "numpy", "pandas", "protobuf"),
+    }
+
+
+def test_what_serving_does_not_decide_on_is_the_same() -> None:
+    newest, _, serving = (pins(name) for name in CONSTRAINTS)
+    other = {name for name in serving if serving[name] != newest.get(name)}
+    assert other == {
+        *("tensorflow", "tensorboard", "tensorflow-serving-api"),
+        *("falcon", "gunicorn", "gevent", "greenlet", "zope-event", "zope-interface"),
     }

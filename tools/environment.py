@@ -7,6 +7,8 @@
     python3 tools/environment.py .venv dev     what tests and checks need, too
     python3 tools/environment.py .venv-tfio test-tfio
                                                tensorflow-io, and the TensorFlow it fits
+    python3 tools/environment.py .venv-serving test-serving
+                                               the TensorFlow that SageMaker serves with
 
 A call that finds the environment ready takes a fraction of a second. What it leaves in
 the environment's folder decides what the next call does:
@@ -34,13 +36,19 @@ import sys
 from typing import Callable, Optional
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-CONTAINED = {"all": ("all", "dev"), "dev": ("dev",), "test-tfio": ("test-tfio",)}
+CONTAINED = {
+    "all": ("all", "dev"),
+    "dev": ("dev",),
+    "test-tfio": ("test-tfio",),
+    "test-serving": ("test-serving",),
+}
 """Extra asked for, and the installed extras that hold it."""
 
 CONSTRAINTS = {
     "all": os.path.join("tools", "constraints.txt"),
     "dev": os.path.join("tools", "constraints.txt"),
     "test-tfio": os.path.join("tools", "constraints-tfio.txt"),
+    "test-serving": os.path.join("tools", "constraints-serving.txt"),
 }
 """Extra asked for, and the versions it gets."""
 
