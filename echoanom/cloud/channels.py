@@ -113,7 +113,8 @@ def plan_channels(
         source = train["DataSource"]["S3DataSource"]
         source["S3DataDistributionType"] = channels.distribution
         if channels.shuffle_objects:
-            train["ShuffleConfig"] = {"Seed": options.window.seed}
+            # Not 0: the SDK takes that for none, and leaves out the whole.
+            train["ShuffleConfig"] = {"Seed": max(options.window.seed, 1)}
         kept_back = _listed(
             VALIDATION, storage.join(folder, "validation.objects"), "Pipe"
         )

@@ -367,7 +367,8 @@ def _status(found: Mapping[str, Any]) -> JobStatus:
         failure=" ".join(found.get("FailureReason", "").split()),
         created=created.isoformat() if created else "",
         seconds=round((ended - begun).total_seconds(), 1) if begun else 0.0,
-        billable_s=found.get("BillableTimeInSeconds", 0),
+        billable_s=found.get("BillableTimeInSeconds", 0)
+        * found.get("ResourceConfig", {}).get("InstanceCount", 1),
         metrics={
             one["MetricName"]: one["Value"]
             for one in found.get("FinalMetricDataList", ())
