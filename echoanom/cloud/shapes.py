@@ -100,7 +100,7 @@ def problems(
     wrong = [
         line
         for line in report.generate_report().splitlines()
-        if not line.startswith(("Invalid length", "Invalid range"))
+        if ", valid min " not in line
     ]
     for line in wrong:
         yield _LONG.sub("got a value of another type", line)
