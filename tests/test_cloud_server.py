@@ -341,3 +341,27 @@ def test_without_waitress_the_extra_is_named(
     for name in ("waitress", "waitress.server"):
         monkeypatch.setitem(sys.modules, name, None)
     assert "pip install 'echoanom[serve]'" in cli(capsys, case.artifact)
+
+
+@pytest.mark.slow
+def test_the_benchmark_finds_the_same_errors_every_way(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parent.parent / "benchmarks" / "serving.py"
+    figures = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, script, "--toy", "--json", figures],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(figures.read_text())
+    assert found["benchmark"] == "serving" and found["apart"] < 1e-4
+    lines = {line["way"]: line for line in found["results"]}
+    assert lines.keys() == {"npy", "tfrecord", "csv", "json", "window by window"}
+    for way, line in lines.items():
+        assert line["windows"] == (3 if way == "window by window" else 37)
+        assert line["ratio"] == 1 if way == "window by window" else line["ratio"] > 1
+    load = found["load"]
+    assert load["errors"] == 0 < load["requests"]
+    assert load["end_bytes"] - load["start_bytes"] < 50e6
