@@ -61,9 +61,9 @@ class ModelServer:
         out = self._process.stdout
         threading.Thread(target=self._read, args=(out, told), daemon=True).start()
         if not told.wait(START_S) or not self._address:
-            self.close()
             self._errors.seek(0)
             last = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+            self.close()
             reason = last[-1] if last else f"it said nothing for {START_S:g} s"
             raise CloudError(f"the model must start, but: {reason}")
 
@@ -129,6 +129,7 @@ class ModelServer:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.wait()
+        self._errors.close()
 
 
 def transform(
