@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from echoanom.cli.cloudforest import forest
 from echoanom.cli.cloudserving import delete, deploy, predict, running, transform
 from echoanom.cli.cloudtraining import status, train
 
@@ -26,6 +27,6 @@ def sagemaker() -> None:
     """
 
 
-for command in (train, status, deploy, predict, transform, delete):
+for command in (train, status, deploy, predict, transform, delete, forest):
     sagemaker.add_command(command)
 sagemaker.add_command(running, "list")

@@ -191,11 +191,13 @@ def write_objects(plan: TrainingPlan) -> None:
 
 def _urls(request: Request) -> list[str]:
     channels = request["InputDataConfig"]
-    return [
+    urls = [
         *(one["DataSource"]["S3DataSource"]["S3Uri"] for one in channels),
         request["OutputDataConfig"]["S3OutputPath"],
-        request["CheckpointConfig"]["S3Uri"],
     ]
+    if "CheckpointConfig" in request:  # a built-in algorithm keeps none
+        urls.append(request["CheckpointConfig"]["S3Uri"])
+    return urls
 
 
 def _bucket(url: str) -> str:
