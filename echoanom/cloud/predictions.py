@@ -186,7 +186,7 @@ def predict_dataset(
     cloud: Cloud | None = None,
     request_bytes: int = REQUEST_BYTES,
 ) -> Prediction:
-    """Score rows of a dataset. No window crosses a gap.
+    """Score rows of a dataset. No window crosses a gap; filled cells count as missing.
 
     Parameters
     ----------
@@ -233,7 +233,9 @@ def predict_dataset(
     for first_row, rows, start_s in zip(
         runs.first_row.tolist(), runs.rows.tolist(), runs.start_s.tolist(), strict=True
     ):
-        values, _ = reader.rows(first_row, rows)
+        values, observed = reader.rows(first_row, rows)
+        # As records in a request are read: what was filled is not what was measured.
+        values = np.where(observed, values, np.float32(np.nan))
         parts.append(_array(values, send, request_bytes))
         steps = np.arange(rows, dtype=np.int64) * dataset.period_s
         times.append((start_s + steps).astype("datetime64[s]"))
