@@ -45,7 +45,7 @@ TEXTS = {
     "checkpoint-every": "2",
     "pipe-timeout": "60",
 }
-MOST = 12
+MOST = 6
 MANY = {"epochs": str(MOST), "patience": "0"}
 JOB = [sys.executable, str(Path(__file__).with_name("cloudjobs.py"))]
 

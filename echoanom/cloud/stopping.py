@@ -38,6 +38,13 @@ class Stopping:
         # Python's own handler only runs when Python does; the number of the signal is
         # written into the socket at once.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self.listen()
+
+    def listen(self) -> None:
+        """Take the signal, also from whoever has taken it since.
+
+        TensorFlow does where hosts work together, and then lets nobody know.
+        """
         signal.signal(signal.SIGTERM, self._handle)
 
     def __call__(self) -> bool:

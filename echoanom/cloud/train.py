@@ -106,6 +106,7 @@ def run(
     if share.workers > 1:
         default = tuple(f"{host}:{options.job.port}" for host in job.hosts)
         exchange = Exchange(job.addresses or default, job.worker)
+        stopping.listen()
     with lost_hosts(), open_inputs(job, options, share) as inputs:
         devices = local_devices()
         parallel = None
