@@ -7,7 +7,7 @@
 #   make test-serving     scoring as SageMaker serves it, on the TensorFlow it has
 #   make check    format, lint, types and docstrings
 #   make format   put the code into its format
-#   make docs     write docs/cli.md and the pictures of the documentation again
+#   make docs     write docs/cli.md, the pictures of the documentation and the notebook again
 #   make bench    how long start-up takes
 #   make measure  every other benchmark, and the page of what they measured
 #   make clean    remove what these targets made, the environment included
@@ -96,6 +96,7 @@ format: environment-dev
 docs: environment-dev demo
 	$(BIN)/python tools/cli_reference.py docs/cli.md
 	$(BIN)/python tools/make_pictures.py $(OUTPUT)/report.html docs/images
+	$(BIN)/jupytext --update --to ipynb examples/tutorial_sagemaker.py
 
 bench: environment-dev
 	$(BIN)/python benchmarks/startup.py
