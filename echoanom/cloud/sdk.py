@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -289,7 +290,8 @@ def _sdk_errors() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with _quiet_warnings():
+            yield
     except (
         botocore.exceptions.BotoCoreError,
         botocore.exceptions.ClientError,
@@ -304,8 +306,17 @@ def _sdk_errors() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextlib.contextmanager
+def _quiet_warnings() -> Iterator[None]:
+    """Leave out what the SDK warns of: its own use of what it has deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _require_sdk() -> None:
     try:
-        import sagemaker.train.model_trainer  # noqa: F401
+        with _quiet_warnings():
+            import sagemaker.train.model_trainer  # noqa: F401
     except ImportError:
         raise MissingExtraError("starting a job by the SDK", "sagemaker") from None
