@@ -253,6 +253,8 @@ def serve(
     except ImportError:
         raise MissingExtraError("serving a model", "serve") from None
 
+    # It would tell of every request that has to wait.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     limits = Limits(body_bytes=most_bytes)
     sockets: dict[int, Any] = {}
     with contextlib.ExitStack() as stack:
