@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import re
@@ -81,16 +82,26 @@ def test_the_command_line_page_is_what_the_tool_writes() -> None:
     assert page == tool.reference(), "run: make docs"
 
 
-def test_every_command_and_option_is_on_the_command_line_page() -> None:
+def all_commands(path: str, command: click.Command) -> Iterator[tuple[str, Any]]:
+    """Yield a command and, of a group, all that it holds."""
+    yield path, command
+    if isinstance(command, click.Group):
+        with click.Context(command) as context:
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from all_commands(f"{path} {name}", found)
+
+
+@pytest.mark.parametrize(("path", "command"), list(all_commands("echoanom", group)))
+def test_every_command_and_option_is_on_the_command_line_page(
+    path: str, command: click.Command
+) -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
-    with click.Context(group) as context:
-        for name in group.list_commands(context):
-            command = group.get_command(context, name)
-            assert command is not None
-            section = page.partition(f"## echoanom {name}\n")[2].partition("\n## ")[0]
-            for parameter in command.params:
-                if isinstance(parameter, click.Option):
-                    assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", section))
+    section = page.partition(f"## {path}\n")[2].partition("\n## ")[0]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert set(parameter.opts) <= set(re.findall(r"-[\w-]+", section))
 
 
 @pytest.mark.parametrize(("page", "line"), list(shell_lines()))
@@ -105,10 +116,15 @@ def test_a_command_of_the_documentation_exists_with_its_options(
         while words[1].startswith("-"):  # a switch of the group
             assert any(words[1] in option.opts for option in group.params), line
             del words[1]
-        with click.Context(group) as context:
-            command = group.get_command(context, words[1])
-            assert command is not None, line
-            command.make_context(words[1], words[2:], parent=context).close()
+        command: click.Command = group
+        with contextlib.ExitStack() as contexts:
+            while isinstance(command, click.Group):
+                context = contexts.enter_context(click.Context(command))
+                found = command.get_command(context, words[1])
+                assert found is not None, line
+                command = found
+                del words[1]
+            command.make_context(words[0], words[1:], parent=context).close()
     else:
         tool = words[0].removeprefix(".venv-peers/bin/")
         assert tool in ("git", "cd", "pip", "python", "tensorboard", "."), line

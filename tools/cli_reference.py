@@ -11,6 +11,7 @@ A test fails if docs/cli.md is not what this writes.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -57,13 +58,18 @@ def reference() -> str:
     str
         Markdown.
     """
-    parts = [HEAD, _section("echoanom", echoanom)]
-    with click.Context(echoanom) as context:
-        for name in echoanom.list_commands(context):
-            command = echoanom.get_command(context, name)
-            assert command is not None
-            parts.append(_section(f"echoanom {name}", command))
-    return "\n".join(parts)
+    return "\n".join([HEAD, *_sections("echoanom", echoanom)])
+
+
+def _sections(path: str, command: click.Command) -> Iterator[str]:
+    """Yield the section of a command, and of each that a group holds."""
+    yield _section(path, command)
+    if isinstance(command, click.Group):
+        with click.Context(command) as context:
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                assert found is not None
+                yield from _sections(f"{path} {name}", found)
 
 
 def _section(path: str, command: click.Command) -> str:
