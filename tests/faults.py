@@ -230,6 +230,9 @@ class _Server:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await _read_body(client, head.headers)
         answer, content = await server.ask(head, body, method)
+        if self._plan.elsewhere:  # S3 says it of every bucket
+            line = f"\r\nx-amz-bucket-region: {self._plan.elsewhere}\r\n\r\n".encode()
+            answer = answer.removesuffix(b"\r\n\r\n") + line
         if what == "forgotten":
             _reset(writer)
             return False
