@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from clouds import IMAGE, ROLE, LocalCloud, local_cloud
 from datasets import PERIOD_S, small_dataset, small_source
