@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from echoanom.dataset import Dataset
 from echoanom.errors import TrainingError
-from echoanom.manifest import RunTable
+from echoanom.manifest import Manifest, RunTable, Shard
 from echoanom.options import DAY_S
 from echoanom.reader import IndexedReader
 from echoanom.statistics import Statistics, merge, summarise
@@ -92,6 +92,32 @@ def hold_back(runs: RunTable, period_s: int, size: int, share: float) -> Holdout
         f" {len(days)} days; the longest run has {longest} rows: take a smaller window,"
         " or convert with a larger --max-gap"
     )
+
+
+def shards_of(manifest: Manifest, runs: RunTable) -> tuple[Shard, ...]:
+    """List the shards that have rows of some runs.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What the dataset holds.
+    runs : RunTable
+        Some of its rows.
+
+    Returns
+    -------
+    tuple of Shard
+        In order of time.
+    """
+    found = []
+    begin = 0
+    for shard in manifest.shards:
+        end = begin + shard.rows
+        inside = (runs.first_row < end) & (runs.first_row + runs.rows > begin)
+        if shard.rows and inside.any():
+            found.append(shard)
+        begin = end
+    return tuple(found)
 
 
 def training_statistics(dataset: Dataset, training: RunTable) -> Statistics:

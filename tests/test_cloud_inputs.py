@@ -16,7 +16,7 @@ from datasets import small_dataset
 
 from echoanom.cloud.contract import Channel, Job
 from echoanom.cloud.hyperparameters import parse_hyperparameters
-from echoanom.cloud.inputs import open_inputs, shards_of
+from echoanom.cloud.inputs import open_inputs
 from echoanom.dataset import Dataset
 from echoanom.errors import (
     CloudError,
@@ -26,7 +26,7 @@ from echoanom.errors import (
     StorageError,
     TruncatedError,
 )
-from echoanom.holdout import hold_back
+from echoanom.holdout import hold_back, shards_of
 from echoanom.manifest import Shard
 from echoanom.options import ShardOptions
 from echoanom.recordio import frame

@@ -137,6 +137,11 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+def test_starting_a_job_elsewhere_loads_no_tensorflow() -> None:
+    loaded = loaded_after("import echoanom.cloud.trainingplan, echoanom.cloud.jobs")
+    assert not loaded.intersection(("tensorflow", "keras", "sagemaker", "matplotlib"))
+
+
 def test_importing_echoanom_loads_nothing_heavy() -> None:
     loaded = loaded_after("import echoanom")
     assert not loaded.intersection((*HEAVY, "numpy", "pandas", "fsspec", "click"))

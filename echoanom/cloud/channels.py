@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from echoanom import storage, versions
+from echoanom.cloud.contract import ABOUT, TRAIN, VALIDATION
 from echoanom.cloud.hyperparameters import Hyperparameters
-from echoanom.cloud.inputs import ABOUT, TRAIN, VALIDATION, shards_of
 from echoanom.cloud.joboptions import ChannelOptions
 from echoanom.dataset import Dataset
 from echoanom.errors import CloudError, OptionError
-from echoanom.holdout import hold_back
+from echoanom.holdout import hold_back, shards_of
 from echoanom.manifest import MANIFEST, SHARDS, Shard
 
 _RECORDIO_BYTES = (1 << 29) - 1

@@ -27,6 +27,9 @@ from echoanom.errors import CloudError
 
 BASE = "/opt/ml"
 BASE_VARIABLE = "SAGEMAKER_BASE_DIR"
+TRAIN, VALIDATION, ABOUT = "train", "validation", "manifest"
+"""Names of channels: rows to train on, rows held back, and what the dataset is."""
+
 INPUT_MODES = ("Pipe", "FastFile", "File")
 
 _WRAPPERS = ("None", "RecordIO")

@@ -21,7 +21,7 @@ from typing import BinaryIO, cast
 
 import xxhash
 
-from echoanom.cloud.contract import Channel, Job
+from echoanom.cloud.contract import ABOUT, TRAIN, VALIDATION, Channel, Job
 from echoanom.cloud.fifo import Fifo
 from echoanom.cloud.hyperparameters import Hyperparameters
 from echoanom.columns import kind_mask
@@ -34,14 +34,17 @@ from echoanom.errors import (
     TruncatedError,
 )
 from echoanom.feeding import StreamFeed
-from echoanom.holdout import Holdout, hold_back, training_statistics
-from echoanom.manifest import MANIFEST, SHARDS, Manifest, RunTable, Shard
+from echoanom.holdout import (
+    Holdout,
+    hold_back,
+    shards_of,
+    training_statistics,
+)
+from echoanom.manifest import MANIFEST, SHARDS, Manifest, Shard
 from echoanom.normalization import Normalization, fit_normalization
 from echoanom.options import Share
 from echoanom.recordio import RecordIOReader
 from echoanom.windowing import WindowIndex
-
-TRAIN, VALIDATION, ABOUT = "train", "validation", "manifest"
 
 _PIECE = 1 << 20
 
@@ -158,32 +161,6 @@ def open_inputs(
             feed,
             len(WindowIndex(holdout.training, window)),
         )
-
-
-def shards_of(manifest: Manifest, runs: RunTable) -> tuple[Shard, ...]:
-    """List the shards that have rows of some runs.
-
-    Parameters
-    ----------
-    manifest : Manifest
-        What the dataset holds.
-    runs : RunTable
-        Some of its rows.
-
-    Returns
-    -------
-    tuple of Shard
-        In order of time.
-    """
-    found = []
-    begin = 0
-    for shard in manifest.shards:
-        end = begin + shard.rows
-        inside = (runs.first_row < end) & (runs.first_row + runs.rows > begin)
-        if shard.rows and inside.any():
-            found.append(shard)
-        begin = end
-    return tuple(found)
 
 
 def _about(job: Job, version: str) -> Dataset:
