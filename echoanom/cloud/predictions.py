@@ -118,7 +118,6 @@ def predict_file(
     content = storage.read_bytes(path)
     if path.endswith(".csv"):
         lines = content.decode("utf-8-sig", "replace").splitlines(keepends=True)
-        # Whether the first line is a header, the endpoint finds by itself.
         head, rows = (lines[:1], lines[1:]) if _is_header(lines) else ([], lines)
         rows = [line for line in rows if line.strip()]
 
@@ -205,7 +204,7 @@ def predict_dataset(
     Returns
     -------
     Prediction
-        Scores of the rows.
+        Of the rows.
 
     Raises
     ------
