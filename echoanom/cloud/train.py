@@ -61,6 +61,7 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # it says a line a step
     stopping = Stopping()
     try:
         run(environment, sys.argv[1:] if arguments is None else arguments, stopping)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Mapping
 
 from echoanom import objects, publishing, storage
 from echoanom.cloud.channels import manifest_name, plan_channels
@@ -197,7 +199,14 @@ def _urls(request: Request) -> list[str]:
     ]
     if "CheckpointConfig" in request:  # a built-in algorithm keeps none
         urls.append(request["CheckpointConfig"]["S3Uri"])
+    # In Pipe mode the dataset itself is named in lists of objects alone.
+    if dataset := _dataset(request["HyperParameters"]):
+        urls.append(dataset)
     return urls
+
+
+def _dataset(hyperparameters: Mapping[str, str]) -> str:
+    return str(json.loads(hyperparameters.get("dataset", '""')))
 
 
 def _bucket(url: str) -> str:
