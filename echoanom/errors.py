@@ -14,7 +14,7 @@
     │       └── TruncatedError   a file or stream that ends too early
     ├── WindowError          no window, or no such window
     ├── TrainingError        a model cannot be trained on this, or not go on
-    │   └── TrainingStopped      it was asked to stop; its state is kept
+    │   └── TrainingStoppedError it was asked to stop; its state is kept
     ├── ArtifactError        a model directory cannot be used
     ├── ScoresError          a score, label or event table cannot be used
     ├── StorageError         a file or object cannot be read or written
@@ -130,7 +130,7 @@ class TrainingError(EchoanomError):
     """A model cannot be trained on this, or its training cannot go on."""
 
 
-class TrainingStopped(TrainingError):  # noqa: N818 - nothing went wrong
+class TrainingStoppedError(TrainingError):
     """A training was asked to stop; its state is kept."""
 
 

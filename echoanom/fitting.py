@@ -21,7 +21,7 @@ from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.devicerows import DeviceRows
-from echoanom.errors import DatasetError, TrainingError, TrainingStopped
+from echoanom.errors import DatasetError, TrainingError, TrainingStoppedError
 from echoanom.feeding import StreamFeed
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
@@ -125,7 +125,7 @@ class Fitting:
         TrainingError
             If there is no batch, the loss is no number, or the state is that of
             another training.
-        TrainingStopped
+        TrainingStoppedError
             If a host had to stop.
         DatasetError
             If a feed does not give each window once.
@@ -318,7 +318,7 @@ class _EpochEnd(Resume):
         elif not within:
             # The epoch's losses belong to its end, which is a moment away.
             return
-        raise TrainingStopped(
+        raise TrainingStoppedError(
             f"the training was asked to stop and did so after {within} of"
             f" {self._batches} {'batches' if self._feed is None else 'windows'} of epoch"
             f" {self.epoch + 1}; it can be resumed"

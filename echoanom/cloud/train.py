@@ -25,7 +25,7 @@ from echoanom.cloud.inputs import Inputs, open_inputs
 from echoanom.cloud.metrics import epoch_line
 from echoanom.cloud.packaging import write_model_dir
 from echoanom.cloud.stopping import STATUS, Stopping
-from echoanom.errors import EchoanomError, OptionError, TrainingStopped
+from echoanom.errors import EchoanomError, OptionError, TrainingStoppedError
 from echoanom.fitting import Fitting
 from echoanom.history import EpochLosses, TrainingRecord
 from echoanom.options import Share
@@ -65,7 +65,7 @@ def main(
     stopping = Stopping()
     try:
         run(environment, sys.argv[1:] if arguments is None else arguments, stopping)
-    except TrainingStopped as stopped:
+    except TrainingStoppedError as stopped:
         _say(str(stopped))
         return STATUS
     except EchoanomError as error:
@@ -97,7 +97,7 @@ def run(
     ------
     EchoanomError
         If the job cannot be done.
-    TrainingStopped
+    TrainingStoppedError
         If it was asked to end.
     """
     job = read_job(environment)
