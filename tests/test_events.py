@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naive import naive_events
 
 from echoanom.columns import Column
 from echoanom.errors import ScoresError
@@ -21,7 +22,6 @@ from echoanom.events import (
 from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable
 from echoanom.thresholds import Threshold
-from tests.naive import naive_events
 
 COLUMNS = (Column("a", "one"), Column("b", "one"), Column("c", "two"))
 DAY = 1_422_748_800

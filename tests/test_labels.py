@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naive import naive_labelled
 
 from echoanom.errors import ScoresError
 from echoanom.labels import Label, labelled_rows, read_labels
-from tests.naive import naive_labelled
 
 
 def test_intervals_are_read_with_sensor_and_kind(tmp_path: Path) -> None:

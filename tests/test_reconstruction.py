@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import WriteSource
 
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
@@ -16,7 +17,6 @@ from echoanom.options import StackOptions, WindowOptions
 from echoanom.panels import find_panels
 from echoanom.reader import IndexedReader
 from echoanom.reconstruction import Comparison, compare
-from tests.conftest import WriteSource
 
 DAY = 1_422_748_800
 

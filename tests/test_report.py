@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import WriteSource
 from matplotlib import image
 
 from echoanom.conversion import convert
@@ -33,7 +34,6 @@ from echoanom.options import (
 from echoanom.report import ReportOptions, write_report
 from echoanom.scores import ScoreTable
 from echoanom.thresholds import Threshold
-from tests.conftest import WriteSource
 
 pytestmark = pytest.mark.slow
 

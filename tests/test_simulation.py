@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive import naive_red_noise, naive_table_text
 from numpy.typing import NDArray
 
 from echoanom.columns import Column, column_from_name, columns_from_json
@@ -37,7 +38,6 @@ from echoanom.simulation.soundscape import ambient_noise_db
 from echoanom.simulation.soundscape import instrument as hydrophone
 from echoanom.simulation.tables import table_text
 from echoanom.simulation.water import sound_speed
-from tests.naive import naive_red_noise, naive_table_text
 
 pytestmark = pytest.mark.slow
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive import naive_exceedances
 
 from echoanom.errors import OptionError, ScoresError
 from echoanom.thresholds import Calibration, Rule, parse_rule, threshold
-from tests.naive import naive_exceedances
 
 SCORES = np.random.default_rng(3).exponential(size=20_000)
 CALIBRATION = Calibration.from_scores(SCORES)

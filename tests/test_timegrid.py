@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import WriteSource
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from echoanom.columns import column_from_name
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.timegrid import TimeGrid, choose_grid, highest, read_grid, thin_bins
-from tests.conftest import WriteSource
 
 DAY = 1_422_748_800
 
