@@ -391,9 +391,13 @@ def test_a_forked_child_keeps_nothing_locked_and_has_a_cache_that_works(folder, 
     program = """
         import os, signal, sys, time
         from shelves import copy
+        parent = os.getpid()
         child = os.fork()
         if child:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(parent, signal.SIGKILL)
+        # As long as the parent lives it fetches the shard, and nobody fetches it ahead.
+        while os.getppid() == parent:
+            time.sleep(0.001)
         print(os.getpid(), flush=True)
         cache._download = copy
         cache.ahead(shards[:1])
