@@ -19,6 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from echoanom import streaming
+from echoanom.dealing import check_dealing
 from echoanom.errors import OptionError, TruncatedError
 from echoanom.manifest import Manifest, RunTable
 from echoanom.normalization import Normalization
@@ -81,7 +82,10 @@ class StreamFeed:
         name: str = "stream",
     ) -> None:
         self._share = share or Share()
-        _check(manifest, window, self._share, dealt, shuffled)
+        workers = self._share.workers
+        check_dealing(manifest, window, workers, dealt=dealt, shuffled=shuffled)
+        if window.drop_remainder:
+            raise OptionError("drop_remainder must be false for a stream, got true")
         self._open_epoch = open_epoch
         self._manifest = manifest
         self._window = window
@@ -171,37 +175,3 @@ class StreamFeed:
             "values": np.empty(shape, np.float32),
             "observed": np.empty(shape, np.bool_),
         }
-
-
-def _check(
-    manifest: Manifest,
-    window: WindowOptions,
-    share: Share,
-    dealt: bool,
-    shuffled: bool,
-) -> None:
-    if window.min_observed:
-        raise OptionError(
-            "min_observed must be 0 for a stream, whose cells are not known before they"
-            f" come, got {window.min_observed:g}; use the FastFile or File mode"
-        )
-    if window.drop_remainder:
-        raise OptionError("drop_remainder must be false for a stream")
-    if share.workers > window.batch_size:
-        raise OptionError(
-            f"a batch must have a window for each of {share.workers} workers, but has"
-            f" {window.batch_size}; take larger batches or fewer workers"
-        )
-    least = window.size - 1
-    if (dealt or shuffled) and manifest.shard.halo < least:
-        raise OptionError(
-            f"shards that are dealt out or shuffled must carry a halo of at least"
-            f" {least} rows for windows of {window.size}, but carry"
-            f" {manifest.shard.halo}; convert with --halo {least}"
-        )
-    if shuffled and not dealt and share.workers > 1:
-        raise OptionError(
-            "several workers that read the same shards must get them in the same order,"
-            " but they come shuffled; give each worker shards of its own"
-            " (ShardedByS3Key), or do not shuffle them"
-        )

@@ -448,6 +448,28 @@ class ForestOptions(Options):
         )
 
 
+def check_output(network: ModelOptions, training: TrainOptions) -> None:
+    """Refuse a network that cannot reach the values it is to reproduce.
+
+    Parameters
+    ----------
+    network : ModelOptions
+        The network.
+    training : TrainOptions
+        How it is fitted.
+
+    Raises
+    ------
+    OptionError
+        If they exclude each other.
+    """
+    if network.output == "sigmoid" and training.normalization == "standard":
+        raise OptionError(
+            "output must be linear with normalization standard, got sigmoid, whose"
+            " values lie in [0, 1]; change either"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class EventOptions(Options):
     """How scores become events.

@@ -7,11 +7,12 @@ the same bit for bit, whether or not the training was interrupted.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import keras
 
 from echoanom import publishing, storage
 from echoanom.artifact import (
@@ -21,7 +22,7 @@ from echoanom.artifact import (
     load_artifact,
     save_artifact,
 )
-from echoanom.checkpoints import Checkpoint
+from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import OptionError, TrainingError
@@ -34,6 +35,7 @@ from echoanom.options import (
     Placement,
     TrainOptions,
     WindowOptions,
+    check_output,
     check_placement,
 )
 from echoanom.progress import Progress, no_progress
@@ -115,19 +117,16 @@ def train(
     require_tensorflow()
     window = window or WindowOptions(stride=64, shuffle=True)
     network, training = network or ModelOptions(), training or TrainOptions()
-    _check_options(network, training, resume, overwrite)
+    if resume and overwrite:
+        raise OptionError("resume and overwrite exclude each other; give one of them")
+    check_output(network, training)
     check_placement(placement)
-    record = TrainingRecord(
-        dataset_path=dataset.path,
-        dataset_digest=dataset.digest,
-        training_days=(),
-        validation_days=(),
-        include=None if include is None else tuple(include),
-        exclude=tuple(exclude),
-        history=(),
-        stop_reason="",
+    include = None if include is None else tuple(include)
+    exclude = tuple(exclude)
+    checkpoint = Checkpoint(
+        model_dir,
+        _identity(dataset.digest, include, exclude, window, network, training),
     )
-    checkpoint = Checkpoint(model_dir, _identity(record, window, network, training))
     with publishing.exclusive(model_dir):
         if overwrite:
             checkpoint.remove()
@@ -157,53 +156,101 @@ def train(
         )
         with _logs(model_dir, fresh=not checkpoint.exists()) as logs:
             model, state = fitting.run(network, checkpoint, logs)
-        record = dataclasses.replace(
-            record,
-            training_days=tuple(day.isoformat() for day in holdout.training_days),
-            validation_days=tuple(day.isoformat() for day in holdout.validation_days),
-            history=state.history,
-            stop_reason=state.stop_reason,
+        artifact = save_training(
+            fitting,
+            network,
+            model,
+            state,
+            model_dir,
+            dataset_path=dataset.path,
+            include=include,
+            exclude=exclude,
         )
-        artifact = Artifact(
-            columns=dataset.columns,
-            period_s=dataset.period_s,
-            window=window,
-            network=network,
-            training=training,
-            normalization=normalization,
-            record=record,
-            model=model,
-            calibration=fitting.calibrate(model),
-        )
-        _write_history(model_dir, record)
-        artifact = save_artifact(artifact, model_dir)
         checkpoint.remove()
         return artifact
 
 
-def _check_options(
-    network: ModelOptions, training: TrainOptions, resume: bool, overwrite: bool
-) -> None:
-    if resume and overwrite:
-        raise OptionError("resume and overwrite exclude each other; give one of them")
-    if network.output == "sigmoid" and training.normalization == "standard":
-        raise OptionError(
-            "output must be linear with normalization standard, got sigmoid, whose"
-            " values lie in [0, 1]; change either"
-        )
+def save_training(
+    fitting: Fitting,
+    network: ModelOptions,
+    model: keras.Model,
+    state: TrainingState,
+    model_dir: str,
+    *,
+    dataset_path: str,
+    include: tuple[Interval, ...] | None = None,
+    exclude: tuple[Interval, ...] = (),
+) -> Artifact:
+    """Compute the threshold's calibration, and write all that leaves a training.
+
+    Parameters
+    ----------
+    fitting : Fitting
+        Its data and options.
+    network : ModelOptions
+        The network.
+    model : keras.Model
+        With the weights of the best epoch.
+    state : TrainingState
+        At the end.
+    model_dir : str
+        Folder that gets the artifact, as path or URL.
+    dataset_path : str
+        Where the dataset is, for the record.
+    include : tuple of (int, int), optional
+        The only time that was used [s since 1970-01-01 UTC]; all if left out.
+    exclude : tuple of (int, int)
+        Time that was left out [s since 1970-01-01 UTC].
+
+    Returns
+    -------
+    Artifact
+        What was saved.
+
+    Raises
+    ------
+    StorageError
+        If something cannot be written.
+    """
+    dataset, holdout = fitting.dataset, fitting.holdout
+    record = TrainingRecord(
+        dataset_path=dataset_path,
+        dataset_digest=dataset.digest,
+        training_days=tuple(day.isoformat() for day in holdout.training_days),
+        validation_days=tuple(day.isoformat() for day in holdout.validation_days),
+        include=include,
+        exclude=exclude,
+        history=state.history,
+        stop_reason=state.stop_reason,
+    )
+    artifact = Artifact(
+        columns=dataset.columns,
+        period_s=dataset.period_s,
+        window=fitting.window,
+        network=network,
+        training=fitting.training,
+        normalization=fitting.normalization,
+        record=record,
+        model=model,
+        calibration=fitting.calibrate(model),
+    )
+    _write_history(model_dir, record)
+    return save_artifact(artifact, model_dir)
 
 
 def _identity(
-    record: TrainingRecord,
+    dataset_digest: str,
+    include: tuple[Interval, ...] | None,
+    exclude: tuple[Interval, ...],
     window: WindowOptions,
     network: ModelOptions,
     training: TrainOptions,
 ) -> dict[str, Any]:
     """Name what an interrupted training must share with what continues it."""
     return {
-        "dataset": record.dataset_digest,
-        "include": record.include,
-        "exclude": record.exclude,
+        "dataset": dataset_digest,
+        "include": include,
+        "exclude": exclude,
         "window": window.as_json(),
         "network": network.as_json(),
         "training": training.as_json(),
@@ -217,8 +264,16 @@ def _finished(model_dir: str, resume: bool, checkpoint: Checkpoint) -> Artifact:
             " it, or take another folder"
         )
     artifact = load_artifact(model_dir)
+    record = artifact.record
     checkpoint.check(
-        _identity(artifact.record, artifact.window, artifact.network, artifact.training)
+        _identity(
+            record.dataset_digest,
+            record.include,
+            record.exclude,
+            artifact.window,
+            artifact.network,
+            artifact.training,
+        )
     )
     logger.info("%s: the training is finished", model_dir)
     return artifact

@@ -81,6 +81,7 @@ def test_what_launchers_add_is_passed_over() -> None:
         ({"object-order": "random"}, "object_order must be listed or shuffled"),
         ({"pipe-timeout": "0"}, "pipe_timeout must be more than 0"),
         ({"pipe-timeout": "inf"}, "pipe_timeout must be more than 0"),
+        ({"normalization": "standard"}, "output must be linear with normalization"),
         ({"port": "70000"}, "port must be at most 65535"),
         ({"checkpoint-every": "-1"}, "checkpoint_every must be at least 0"),
     ],

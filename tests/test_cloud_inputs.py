@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from datasets import small_dataset
 
+from echoanom.batching import window_index
 from echoanom.cloud.contract import Channel, Job
 from echoanom.cloud.hyperparameters import parse_hyperparameters
 from echoanom.cloud.inputs import open_inputs
@@ -251,3 +252,16 @@ def test_a_pipe_that_never_comes_ends_the_job_in_its_time(
     job = make_job(tmp_path, dataset, **PIPES)
     with pytest.raises(StorageError, match=r"validation_0: must exist within 0.3 s"):
         open_with(job, TEXTS)
+
+
+def test_folders_leave_out_windows_of_which_too_little_was_observed(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, dataset, train="File")
+    with open_inputs(job, parse_hyperparameters(TEXTS)) as inputs:
+        every = inputs.windows
+    options = parse_hyperparameters({**TEXTS, "min-observed": "0.97"})
+    with open_inputs(job, options) as inputs:
+        index = window_index(inputs.dataset, options.window, inputs.holdout.training)
+        assert inputs.windows == len(index)
+        assert 0 < inputs.windows < every

@@ -258,15 +258,15 @@ def test_an_earlier_version_is_named_by_its_own_file(tmp_path: Path) -> None:
             ChannelOptions(shuffle_objects=True),
             {},
             2,
-            "2 hosts that read the same shards must get them in the same order",
+            "2 workers that read the same shards must get them in the same order",
         ),
         (
             ChannelOptions(),
             {"min-observed": "0.5"},
             1,
-            "min_observed must be 0 in Pipe",
+            "min_observed must be 0 for a stream",
         ),
-        (ChannelOptions(), {"batch-size": "2"}, 3, "a window for each of 3 hosts"),
+        (ChannelOptions(), {"batch-size": "2"}, 3, "a window for each of 3 workers"),
         (
             ChannelOptions(distribution="ShardedByS3Key"),
             {"batch-size": "64"},

@@ -26,7 +26,7 @@ LAYERS = (
     "manifest versions identities planning distributed connecting dataset buffers"
     " rowstore shardmaps reader verification inspection",
     "sources shards making conversion",
-    "windowing rowspans framing pool recordio recordstream streaming batching",
+    "windowing rowspans framing pool recordio recordstream streaming dealing batching",
     "devicerows pydataset pipeline",
     "texttable thresholds scores labels",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
@@ -64,6 +64,7 @@ HEAVY_AT_TOP = {
     "feeding": {"tensorflow"},
     "parallel": {"tensorflow", "keras"},
     "fitting": {"tensorflow", "keras"},
+    "training": {"keras"},
     "cloud": {"tensorflow", "keras"},
 }
 

@@ -21,6 +21,7 @@ from echoanom.cloud.contract import ABOUT, TRAIN, VALIDATION
 from echoanom.cloud.hyperparameters import Hyperparameters
 from echoanom.cloud.joboptions import ChannelOptions
 from echoanom.dataset import Dataset
+from echoanom.dealing import check_dealing
 from echoanom.errors import CloudError, OptionError
 from echoanom.holdout import hold_back, shards_of
 from echoanom.manifest import MANIFEST, SHARDS, Shard
@@ -97,7 +98,13 @@ def plan_channels(
         }
         config = [about, _channel(TRAIN, source, channels.input_mode)]
     else:
-        check_stream(dataset, options, channels, hosts)
+        check_dealing(
+            dataset.manifest,
+            options.window,
+            hosts,
+            dealt=channels.distribution == "ShardedByS3Key",
+            shuffled=channels.shuffle_objects,
+        )
         shards = shards_of(dataset.manifest, held.training)
         if channels.distribution == "ShardedByS3Key" and len(shards) < hosts:
             raise OptionError(
@@ -129,52 +136,6 @@ def plan_channels(
             for name, names in lists.items()
         },
     )
-
-
-def check_stream(
-    dataset: Dataset, options: Hyperparameters, channels: ChannelOptions, hosts: int
-) -> None:
-    """Require that a stream can give each window once.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The dataset.
-    options : Hyperparameters
-        Those of the job.
-    channels : ChannelOptions
-        How the rows come: in Pipe mode.
-    hosts : int
-        How many machines the job has.
-
-    Raises
-    ------
-    OptionError
-        If it cannot.
-    """
-    window, halo = options.window, dataset.manifest.shard.halo
-    sharded = channels.distribution == "ShardedByS3Key"
-    if (sharded or channels.shuffle_objects) and halo < window.size - 1:
-        raise OptionError(
-            "shards that are dealt out or shuffled must carry a halo of at least"
-            f" {window.size - 1} rows for windows of {window.size}, but those of"
-            f" {dataset.path} carry {halo}; convert with --halo {window.size - 1}"
-        )
-    if channels.shuffle_objects and not sharded and hosts > 1:
-        raise OptionError(
-            f"{hosts} hosts that read the same shards must get them in the same order,"
-            " but they are to come shuffled; use ShardedByS3Key, or do not shuffle them"
-        )
-    if window.min_observed > 0:
-        raise OptionError(
-            "min_observed must be 0 in Pipe mode, where cells are not known before they"
-            f" come, got {window.min_observed:g}; use the FastFile or File mode"
-        )
-    if hosts > window.batch_size:
-        raise OptionError(
-            f"a batch must have a window for each of {hosts} hosts, but has"
-            f" {window.batch_size}"
-        )
 
 
 def manifest_name(dataset: Dataset) -> str:

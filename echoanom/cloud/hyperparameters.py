@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions, Options, TrainOptions, WindowOptions
+from echoanom.options import (
+    ModelOptions,
+    Options,
+    TrainOptions,
+    WindowOptions,
+    check_output,
+)
 from echoanom.streaming import POOL_WINDOWS
 
 ObjectOrder = Literal["listed", "shuffled"]
@@ -91,6 +97,9 @@ class Hyperparameters:
     training: TrainOptions
     job: JobOptions
 
+    def __post_init__(self) -> None:
+        check_output(self.network, self.training)
+
 
 _RENAMED = {"size": "window"}
 _NOT_OFFERED = {"drop_remainder"}
@@ -131,7 +140,8 @@ def parse_hyperparameters(texts: Mapping[str, Any]) -> Hyperparameters:
     Raises
     ------
     OptionError
-        If a name is unknown, or a text is not what its option takes.
+        If a name is unknown, a text is not what its option takes, or options exclude
+        each other.
     """
     values: dict[str, dict[str, Any]] = {
         "window": {"shuffle": True},

@@ -21,6 +21,7 @@ from typing import BinaryIO, cast
 
 import xxhash
 
+from echoanom.batching import window_index
 from echoanom.cloud.contract import ABOUT, TRAIN, VALIDATION, Channel, Job
 from echoanom.cloud.fifo import Fifo
 from echoanom.cloud.hyperparameters import Hyperparameters
@@ -44,7 +45,6 @@ from echoanom.manifest import MANIFEST, SHARDS, Manifest, Shard
 from echoanom.normalization import Normalization, fit_normalization
 from echoanom.options import Share
 from echoanom.recordio import RecordIOReader
-from echoanom.windowing import WindowIndex
 
 _PIECE = 1 << 20
 
@@ -154,13 +154,12 @@ def open_inputs(
                 shards = shards_of(manifest, holdout.validation)
                 with contextlib.closing(_open_pipe(held_back, timeout_s, 0)) as file:
                     _spool(file, shards, path)
-        yield Inputs(
-            Dataset(path, manifest),
-            holdout,
-            normalization,
-            feed,
-            len(WindowIndex(holdout.training, window)),
-        )
+        dataset = Dataset(path, manifest)
+        if feed is None:
+            windows = len(window_index(dataset, window, holdout.training))
+        else:
+            windows = feed.windows
+        yield Inputs(dataset, holdout, normalization, feed, windows)
 
 
 def _about(job: Job, version: str) -> Dataset:

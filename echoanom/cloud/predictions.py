@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from echoanom import publishing, storage
 from echoanom.cloud.clients import Cloud
+from echoanom.dataset import Dataset
 from echoanom.errors import CloudError
 from echoanom.options import TableOptions
 from echoanom.reader import IndexedReader
+from echoanom.windowing import select
 
 REQUEST_BYTES = 6 << 20
 """What a request to an endpoint may have [byte]."""
@@ -178,7 +180,7 @@ def predict_rows(
 
 def predict_dataset(
     endpoint: str,
-    dataset: Any,
+    dataset: Dataset,
     first_s: int | None = None,
     stop_s: int | None = None,
     *,
@@ -214,8 +216,6 @@ def predict_dataset(
     CorruptionError
         If stored bytes are not what the manifest says.
     """
-    from echoanom.windowing import select
-
     runs = dataset.runs
     if first_s is not None or stop_s is not None:
         ever = 2**62

@@ -16,7 +16,6 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 
-from echoanom.artifact import Artifact, save_artifact
 from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.cloud.contract import Job, output_dir, read_job
 from echoanom.cloud.exchange import Exchange, lost_hosts
@@ -27,11 +26,12 @@ from echoanom.cloud.packaging import write_model_dir
 from echoanom.cloud.stopping import STATUS, Stopping
 from echoanom.errors import EchoanomError, OptionError, TrainingStoppedError
 from echoanom.fitting import Fitting
-from echoanom.history import EpochLosses, TrainingRecord
+from echoanom.history import EpochLosses
 from echoanom.options import Share
 from echoanom.parallel import DataParallel, local_devices
 from echoanom.progress import no_progress
 from echoanom.redaction import redact
+from echoanom.training import save_training
 
 logger = logging.getLogger(__name__)
 
@@ -135,19 +135,15 @@ def run(
         logs = "" if job.worker else job.tensorboard
         model, state = fitting.run(options.network, checkpoint, logs)
         if job.worker == 0:
-            artifact = Artifact(
-                columns=inputs.dataset.columns,
-                period_s=inputs.dataset.period_s,
-                window=options.window,
-                network=options.network,
-                training=options.training,
-                normalization=inputs.normalization,
-                record=_record(options, inputs, state),
-                model=model,
-                calibration=fitting.calibrate(model),
-            )
             with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
-                save_artifact(artifact, folder)
+                save_training(
+                    fitting,
+                    options.network,
+                    model,
+                    state,
+                    folder,
+                    dataset_path=options.job.dataset or inputs.dataset.path,
+                )
                 write_model_dir(folder, job.model_dir)
             _say(f"the model is written: {state.stop_reason}")
         if exchange is not None:
@@ -211,22 +207,6 @@ def _checkpoint(
 
 def _unit(inputs: Inputs) -> str:
     return "batches" if inputs.feed is None else "windows"
-
-
-def _record(
-    options: Hyperparameters, inputs: Inputs, state: TrainingState
-) -> TrainingRecord:
-    holdout = inputs.holdout
-    return TrainingRecord(
-        dataset_path=options.job.dataset or inputs.dataset.path,
-        dataset_digest=inputs.dataset.digest,
-        training_days=tuple(day.isoformat() for day in holdout.training_days),
-        validation_days=tuple(day.isoformat() for day in holdout.validation_days),
-        include=None,
-        exclude=(),
-        history=state.history,
-        stop_reason=state.stop_reason,
-    )
 
 
 def _as_mapping(arguments: Sequence[str]) -> dict[str, str]:
