@@ -87,7 +87,8 @@ def plan_channels(
         dataset.runs, dataset.period_s, options.window.size, options.training.validation
     )
     root = _root(dataset.path)
-    statistics = [f"{SHARDS}/{shard.name}.npz" for shard in dataset.manifest.shards]
+    shards = shards_of(dataset.manifest, held.training)
+    statistics = [f"{SHARDS}/{shard.name}.npz" for shard in shards]
     lists = {ABOUT: [manifest, *statistics]}
     about = _listed(ABOUT, storage.join(folder, "manifest.objects"), "File")
     if channels.input_mode != "Pipe":
@@ -105,7 +106,6 @@ def plan_channels(
             dealt=channels.distribution == "ShardedByS3Key",
             shuffled=channels.shuffle_objects,
         )
-        shards = shards_of(dataset.manifest, held.training)
         if channels.distribution == "ShardedByS3Key" and len(shards) < hosts:
             raise OptionError(
                 f"{hosts} hosts must have at least one shard each to train on, but"

@@ -2,7 +2,7 @@
 
 In Pipe mode the rows to train on are streamed anew in each epoch and lie nowhere. In
 FastFile and File mode they lie in files, and are read in any order. What a dataset is
-(its manifest and statistics) comes in a channel of its own, in File mode: it is small,
+(its manifest and statistics) comes in a channel of its own, in File mode: it is smaller,
 is needed before the first row, and is the same for every host, whichever shards that
 gets. In the stream it could not stand before the records, as the service shuffles and
 deals out objects without knowing of any that comes first.
