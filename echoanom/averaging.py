@@ -21,7 +21,7 @@ from echoanom.columns import Kind
 
 # Resultants shorter than this share of the weights are rounding noise: the directions
 # cancel and have no mean.
-_SHORTEST_RESULTANT = 1e-6
+SHORTEST_RESULTANT = 1e-6
 
 
 def average(
@@ -87,5 +87,5 @@ def _average_direction(
     north = (weights * np.cos(radians)).sum(axis=0)
     east = (weights * np.sin(radians)).sum(axis=0)
     degrees: NDArray[np.float64] = np.mod(np.rad2deg(np.arctan2(east, north)), 360.0)
-    cancelled = np.hypot(east, north) < _SHORTEST_RESULTANT * total
+    cancelled = np.hypot(east, north) < SHORTEST_RESULTANT * total
     return np.where(cancelled, np.nan, degrees)

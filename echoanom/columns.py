@@ -39,6 +39,10 @@ class Column:
         Distance from the instrument [m].
     frequency_hz : float, optional
         Acoustic frequency [Hz].
+    depth_m : float, optional
+        Depth below the surface [m], where it is not the range.
+    standard_name : str, optional
+        Name in the CF standard name table, where it has one.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Column:
     kind: Kind = "scalar"
     range_m: float | None = None
     frequency_hz: float | None = None
+    depth_m: float | None = None
+    standard_name: str | None = None
 
     @property
     def label(self) -> str:
@@ -179,12 +185,40 @@ def _wrong_entry(entry: Mapping[str, Any], columns: Mapping[str, Column]) -> str
         return f"kind must be scalar, level or direction, got {entry['kind']!r}"
     if not isinstance(entry.get("unit", ""), str):
         return f"unit must be text, got {entry['unit']!r}"
-    for key in ("range_m", "frequency_hz"):
+    if not isinstance(entry.get("standard_name", ""), str | None):
+        return f"standard_name must be text or null, got {entry['standard_name']!r}"
+    for key in ("range_m", "frequency_hz", "depth_m"):
         value = entry.get(key)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (number and math.isfinite(value)):
             return f"{key} must be a number or null, got {value!r}"
     return ""
+
+
+def columns_to_json(columns: Sequence[Column]) -> str:
+    """Write what `columns_from_json` reads.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        Of one sensor.
+
+    Returns
+    -------
+    str
+        A list of objects, one a line; without the sensor, which the folder names.
+    """
+    entries = []
+    for column in columns:
+        entry = column.as_json()
+        del entry["sensor"]
+        # What is left out would be read from the name.
+        guessed = column_from_name(column.name, column.sensor)
+        for key in ("range_m", "frequency_hz"):
+            if getattr(column, key) is None and getattr(guessed, key) is not None:
+                entry[key] = None
+        entries.append(json.dumps(entry, ensure_ascii=False))
+    return "[\n" + ",\n".join(entries) + "\n]\n"
 
 
 def columns_from_manifest(entries: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:

@@ -4,8 +4,9 @@
 
     EchoanomError
     ├── OptionError          an option has a value it cannot have (also a ValueError)
-    ├── DataError            an input table cannot be taken as it is
-    │   └── TableError       a daily CSV: names file, line and column
+    ├── DataError            an input cannot be taken as it is
+    │   ├── InstrumentFileError  an instrument's own file
+    │   └── TableError       a daily table: names file, line and column
     │       ├── MetaInfoError    a record count file, or a count that is not kept
     │       └── ColumnsError     tables whose columns do not fit together
     ├── DatasetError         a dataset of shards cannot be used
@@ -40,7 +41,29 @@ class OptionError(EchoanomError, ValueError):
 
 
 class DataError(EchoanomError):
-    """An input table cannot be taken as it is."""
+    """An input cannot be taken as it is."""
+
+
+class InstrumentFileError(DataError):
+    """An instrument's file cannot be taken as it is.
+
+    Parameters
+    ----------
+    message : str
+        What must hold, what came, and where in the file.
+    path : str
+        The file.
+    """
+
+    def __init__(  # noqa: B042 - `__reduce__` brings the arguments along
+        self, message: str, path: str
+    ) -> None:
+        super().__init__(f"{path}: {message}")
+        self.message = message
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.message, self.path)
 
 
 class TableError(DataError):

@@ -18,10 +18,11 @@ PACKAGE = Path(echoanom.__file__).parent
 LAYERS = (
     "errors redaction options columns progress retries s3errors s3requests multipart"
     " unwaited partstream objects"
-    " tfiosource storage cachefolder arrival cache publishing stamps",
+    " tfiosource storage cachefolder arrival cache publishing stamps tablewriting",
     "simulation",
     "bulkcells cells averaging merging daily discovery fetching",
     "coverage filling stacking",
+    "ingest",
     "exampleproto protorecords packing records statistics normalization",
     "manifest versions identities planning distributed connecting dataset buffers"
     " rowstore shardmaps reader verification inspection",
@@ -48,6 +49,7 @@ ORDER = {
 HEAVY = (
     *("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars"),
     *("distributed", "dask", "sagemaker", "waitress", "krcf"),
+    *("echopype", "xarray", "netCDF4", "soundfile", "ioos_qc"),
 )
 HEAVY_AT_TOP = {
     "devicerows": {"tensorflow"},

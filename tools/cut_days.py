@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from echoanom import publishing, storage
+from echoanom.tablewriting import count_text
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,12 +53,11 @@ def main(
     folder = storage.join(destination, sensor, "tabular")
     days = 0
     for day, part in cells.groupby(times.dt.strftime("%Y-%m-%d")):
+        path = storage.join(folder, f"{day}.csv")
+        publishing.write_bytes(path, part.to_csv(index=False).encode())
         publishing.write_bytes(
-            storage.join(folder, f"{day}.csv"), part.to_csv(index=False).encode()
-        )
-        count = f"file={day}.csv\nname={len(part)}\n"
-        publishing.write_bytes(
-            storage.join(folder, f"meta_info_{day}.txt"), count.encode()
+            storage.join(folder, f"meta_info_{day}.txt"),
+            count_text(path, len(part)).encode(),
         )
         days += 1
     said = f"{folder}: {len(table)} rows in {days} days"

@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 NAMES = (
     *("throughput", "fifo", "convert", "scoring", "training", "memory"),
-    *("s3", "cluster"),
+    *("s3", "cluster", "serving"),
 )
 CASES = ("shuffled stride 1", "sequential stride 64", "sequential stride 1")
 OURS, THEIRS = "#0072b2", "#999999"  # told apart without colour vision, too
@@ -102,6 +102,9 @@ def page(results: dict[str, Figures]) -> str:
                 for line in results["cluster"]["results"]
             ),
         ),
+        "## Serving",
+        _machine(results["serving"]),
+        _serving(results["serving"]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -182,6 +185,9 @@ def _aims(results: dict[str, Figures]) -> Iterable[Sequence[str]]:
         if line["by"] == "2 workers":
             name = {"convert": "conversion", "score": "scoring"}[line["work"]]
             yield _aim(f"{name} by two Dask workers, times one", 1.7, line["ratio"])
+    served = {x["way"]: x["ratio"] for x in results["serving"]["results"]}
+    what = "serving a day in one request, times a request a window"
+    yield _aim(what, 50, served["npy"])
 
 
 def _aim(what: str, least: float, found: float) -> Sequence[str]:
@@ -322,6 +328,32 @@ def _store(results: Figures) -> str:
             )
             for line in results["results"]
         ),
+    )
+
+
+def _serving(results: Figures) -> str:
+    settings, load = results["settings"], results["load"]
+    table = _table(
+        ("a day as", "MB a request", "s", "times a request a window"),
+        (
+            (
+                line["way"],
+                _number(line["body_mb"]),
+                f"{line['seconds']:.1f}",
+                _number(line["ratio"]),
+            )
+            for line in results["results"]
+        ),
+    )
+    return (
+        f"`echoanom serve` and a day of {settings['rows']:,} rows of"
+        f" {settings['columns']:,} columns, medians of {settings['repeats']} turns.\n\n"
+        f"{table}\n\nThe time of the last line follows from {settings['requests']}"
+        f" windows. {load['clients']} clients that sent {load['rows']} rows at a time in"
+        f" every content type, and bodies that must be refused, for"
+        f" {load['seconds']:.0f} s: {load['requests']:,} requests, {load['errors']}"
+        f" errors, {load['start_mb']:,} MB of memory at the start and"
+        f" {load['end_mb']:,} MB at the end."
     )
 
 

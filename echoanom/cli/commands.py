@@ -19,6 +19,10 @@ _COMMANDS = {
         "simulation",
         "Write daily CSVs of an observatory that does not exist, and their labels.",
     ),
+    "ingest": (
+        "ingest",
+        "Make daily tables, one row a minute, from instruments' own files.",
+    ),
     "tables": (
         "stores",
         "List the daily tables of a folder or bucket: sensor, day and path.",

@@ -12,7 +12,7 @@ import functools
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
@@ -210,7 +210,11 @@ def days_options(function: Decorated) -> Decorated:
 
 
 def options_object(
-    cls: type[Options], argument: str, **flags: Flag
+    cls: type[Options],
+    argument: str,
+    defaults: Mapping[str, Any] | None = None,
+    /,
+    **flags: Flag,
 ) -> Decorator[Decorated]:
     """Give a command the flags of an options object, and the object made from them.
 
@@ -220,6 +224,8 @@ def options_object(
         The options dataclass.
     argument : str
         The command function's parameter that receives the object.
+    defaults : mapping of str to object, optional
+        Fields whose default is another for this command.
     **flags : Flag
         By field name, in the order of the help. Fields without a flag keep their
         default.
@@ -247,7 +253,7 @@ def options_object(
             decorated = click.option(
                 flag.name,
                 f"{argument}__{name}",
-                default=fields[name].default,
+                default=(defaults or {}).get(name, fields[name].default),
                 is_flag=hints[name] is bool,
                 type=_parameter_type(hints[name]),
                 show_default=flag.default or True,

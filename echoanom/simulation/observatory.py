@@ -5,11 +5,11 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import datetime
-import json
 import multiprocessing
 from collections.abc import Iterator
 
 from echoanom import publishing, storage
+from echoanom.columns import columns_to_json
 from echoanom.errors import OptionError, StorageError
 from echoanom.progress import Progress, no_progress
 from echoanom.simulation import currents, echosounder, soundscape, water
@@ -19,6 +19,7 @@ from echoanom.simulation.faults import spoil
 from echoanom.simulation.settings import SENSORS, SimulationOptions
 from echoanom.simulation.site import Instrument
 from echoanom.simulation.tables import table_text
+from echoanom.tablewriting import count_text
 
 LABELS_NAME = "labels.csv"
 COLUMNS_NAME = "columns.json"
@@ -107,7 +108,7 @@ def simulate(
     for instrument in instruments:
         publishing.write_bytes(
             storage.join(destination, instrument.name, COLUMNS_NAME),
-            _columns_text(instrument).encode(),
+            columns_to_json(instrument.columns).encode(),
         )
     rows = 0
     for done, day_rows in enumerate(_days(destination, options, workers), start=1):
@@ -149,7 +150,7 @@ def write_day(destination: str, options: SimulationOptions, day: int) -> int:
         rows = int(there.sum())
         table_path, meta_path = _paths(destination, instrument.name, day)
         publishing.write_bytes(table_path, content)
-        publishing.write_bytes(meta_path, _meta_info(table_path, rows).encode())
+        publishing.write_bytes(meta_path, count_text(table_path, rows).encode())
         written += rows
     return written
 
@@ -184,19 +185,6 @@ def _paths(destination: str, sensor: str, day: int) -> tuple[str, str]:
         storage.join(folder, f"{date}.csv"),
         storage.join(folder, f"meta_info_{date}.txt"),
     )
-
-
-def _meta_info(table_path: str, rows: int) -> str:
-    return f"file={table_path.rpartition('/')[2]}\nname={rows}\n"
-
-
-def _columns_text(instrument: Instrument) -> str:
-    entries = []
-    for column in instrument.columns:
-        entry = column.as_json()
-        del entry["sensor"]
-        entries.append(json.dumps(entry, ensure_ascii=False))
-    return "[\n" + ",\n".join(entries) + "\n]\n"
 
 
 def _refuse_leftovers(destination: str, options: SimulationOptions) -> None:
