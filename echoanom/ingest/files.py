@@ -17,6 +17,7 @@ from echoanom import storage
 from echoanom.errors import DataError
 
 _PIECE_BYTES = 1 << 20
+_LAST_NAME = "\U0010ffff"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,9 +178,11 @@ def _below(source: str, suffixes: tuple[str, ...]) -> Iterator[FoundFile]:
             raise DataError(f"{source}: must be a file or folder, but does not exist")
         yield file
         return
-    for name, _ in storage.list_files(source):
-        if name.lower().endswith(suffixes) and not name.startswith("."):
-            file = describe(storage.join(source, name))
+    for one in storage.list_between(source, "", _LAST_NAME):
+        if one.name.lower().endswith(suffixes) and not one.name.startswith("."):
+            path = storage.join(source, one.name)
+            # A store's list says all there is to say; a folder's does not.
+            file = FoundFile(path, one.size, one.tag) if one.tag else describe(path)
             if file is not None:
                 yield file
     for name in storage.list_folders(source):
