@@ -12,7 +12,7 @@ import csv
 import dataclasses
 import functools
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ _BOM = b"\xef\xbb\xbf"
 _LONGEST_QUOTE = 40
 # Looked for in this order when no time column is named. A blank name counts only in
 # front: it is what pandas writes for an index without a name.
-_TIME_NAMES = ("timestamp", "time", "datetime", "date_time", "date time", "utc")
+TIME_NAMES = ("timestamp", "time", "datetime", "date_time", "date time", "utc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,13 +160,43 @@ def _plain_header(line: bytes, options: TableOptions) -> Header | None:
 
 def _parse_header(content: bytes, path: str, options: TableOptions) -> Header:
     line, cells = next(_records(content, path))
+    return header_from_names(cells, path, options, line)
+
+
+def header_from_names(
+    cells: Sequence[str], path: str, options: TableOptions, line: int | None = None
+) -> Header:
+    """Tell the time stamp from the data columns.
+
+    Parameters
+    ----------
+    cells : sequence of str
+        Names of all columns; blanks around them do not count.
+    path : str
+        The table's name, for messages.
+    options : TableOptions
+        Says which column holds the time stamp.
+    line : int, optional
+        The line they stand on, for messages.
+
+    Returns
+    -------
+    Header
+        Column names and the place of the time stamp.
+
+    Raises
+    ------
+    TableError
+        If there is no time stamp, no other column, or a column without a name or
+        with the name of another.
+    """
     names = [cell.strip() for cell in cells]
     time_index = _find_time(names, path, line, options)
     columns = names[:time_index] + names[time_index + 1 :]
     if not columns:
         raise TableError(
-            "must have a data column beside the time stamp, got none; columns are"
-            " separated by commas",
+            "must have a data column beside the time stamp, got none"
+            + ("" if line is None else "; columns are separated by commas"),
             path=path,
             line=line,
         )
@@ -191,19 +221,21 @@ def _parse_header(content: bytes, path: str, options: TableOptions) -> Header:
     return Header(tuple(columns), names[time_index], time_index)
 
 
-def _find_time(names: list[str], path: str, line: int, options: TableOptions) -> int:
+def _find_time(
+    names: list[str], path: str, line: int | None, options: TableOptions
+) -> int:
     if options.time_column:
         wanted: tuple[str, ...] = (options.time_column,)
         found = names
     else:
-        wanted = _TIME_NAMES
+        wanted = TIME_NAMES
         found = [name.lower() for name in names]
     for name in wanted:
         if name in found:
             return found.index(name)
-    if not options.time_column and names[0] in ("", "Unnamed: 0"):
+    if not options.time_column and names[:1] in ([""], ["Unnamed: 0"]):
         return 0
-    shown = ", ".join(quoted(name) for name in names[:3])
+    shown = ", ".join(quoted(name) for name in names[:3]) or "no column"
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     raise TableError(
         f"must have a time stamp column ({' or '.join(wanted[:3])}),"

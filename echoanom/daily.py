@@ -1,8 +1,8 @@
-"""One daily table: a CSV of one sensor and one UTC day.
+"""One daily table: a CSV or Parquet file of one sensor and one UTC day.
 
-The first line names the columns. One of them holds time stamps, the others numbers.
-What comes out is sorted, on the grid, and has one row for each stamp; what had to be
-done to get there is counted.
+Its columns have names. One of them holds time stamps, the others numbers. What comes
+out is sorted, on the grid, and has one row for each stamp; what had to be done to get
+there is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom import cells, storage
+from echoanom import cells, parquetcells, storage
 from echoanom.columns import Column, column_from_name
 from echoanom.errors import ColumnsError, TableError
 from echoanom.merging import ConflictError, merge_rows
@@ -85,9 +85,9 @@ def read_header(
     Parameters
     ----------
     content : bytes
-        The file's content, or at least its first line.
+        The file's content; of a CSV at least its first line.
     path : str
-        Its name, for messages.
+        Its name: what ends in ``.parquet`` is Parquet, all else CSV.
     options : TableOptions, optional
         Says which column holds the time stamp.
 
@@ -100,10 +100,10 @@ def read_header(
     ------
     TableError
         If there is no header, no time stamp, no other column, or a column without
-        a name or with the name of another.
+        a name or with the name of another. Of Parquet also if the file ends too
+        early, or a column has a type it cannot have.
     """
-    cells.check_text(content, path)
-    return cells.parse_header(content, path, options or TableOptions()).columns
+    return _parse_header(content, path, options or TableOptions()).columns
 
 
 def read_day(
@@ -119,7 +119,7 @@ def read_day(
     Parameters
     ----------
     path : str
-        The file, as path or URL.
+        The file, as path or URL: Parquet if it ends in ``.parquet``, else CSV.
     day : datetime.date
         The UTC day that all its stamps must lie in.
     options : TableOptions, optional
@@ -138,7 +138,7 @@ def read_day(
     Raises
     ------
     TableError
-        If the table is malformed: names the line or column.
+        If the table is malformed: names the line or row, or the column.
     ColumnsError
         If it has other columns than it must have.
     StorageError
@@ -147,14 +147,16 @@ def read_day(
     options = options or TableOptions()
     if content is None:
         content = storage.read_bytes(path)
-    cells.check_text(content, path)
-    header = cells.parse_header(content, path, options)
+    header = _parse_header(content, path, options)
     if columns is None:
         columns = [column_from_name(name, "") for name in header.columns]
     wanted = tuple(column.name for column in columns)
     if header.columns != wanted:
         _check_columns(header.columns, wanted, path)
-    rows = cells.parse_rows(content, path, header, options)
+    parse_rows = (
+        parquetcells.parse_rows if parquetcells.is_parquet(path) else cells.parse_rows
+    )
+    rows = parse_rows(content, path, header, options)
     values = rows.values
     if wanted != header.columns:
         position = {name: i for i, name in enumerate(header.columns)}
@@ -174,18 +176,19 @@ def read_day(
         merged = merge_rows(times_us, times, values, options.duplicates, columns)
     except ConflictError as conflict:
         first, second = (
-            cells.line_of_row(content, path, int(order[row]))
+            _place(content, path, int(order[row]))
             for row in (conflict.first, conflict.second)
         )
+        ((kind, number),) = first.items()
         raise TableError(
             f"rows of one period of {options.period_s} s must be equal, got"
-            f" {values[conflict.first, conflict.column]:g} on line {first} and"
+            f" {values[conflict.first, conflict.column]:g} on {kind} {number} and"
             f" {values[conflict.second, conflict.column]:g} here, both for"
             f" {format_stamp(times[conflict.first])}; the option duplicates can"
             " take the first, the last or their mean",
             path=path,
-            line=second,
             column=wanted[conflict.column],
+            **second,
         ) from None
     counts = TableCounts(
         rows=len(order),
@@ -226,13 +229,27 @@ def compare_names(found: Sequence[str], wanted: Sequence[str]) -> str:
     return ", ".join(parts)
 
 
+def _parse_header(content: bytes, path: str, options: TableOptions) -> cells.Header:
+    if parquetcells.is_parquet(path):
+        return parquetcells.parse_header(content, path, options)
+    cells.check_text(content, path)
+    return cells.parse_header(content, path, options)
+
+
+def _place(content: bytes, path: str, row: int) -> dict[str, int]:
+    """Say where a data row stands, counted from 1: on a line, if the file has lines."""
+    if parquetcells.is_parquet(path):
+        return {"row": row + 1}
+    return {"line": cells.line_of_row(content, path, row)}
+
+
 def _check_columns(found: Sequence[str], wanted: Sequence[str], path: str) -> None:
     difference = compare_names(found, wanted)
     if difference:
         raise ColumnsError(
             f"columns must be those of the sensor's other days, but it {difference}",
             path=path,
-            line=1,
+            line=None if parquetcells.is_parquet(path) else 1,
         )
 
 
@@ -251,6 +268,6 @@ def _check_day(
             f"every stamp must lie in {day} UTC, the day of the file,"
             f" got {format_stamp(int(times[row]))}",
             path=path,
-            line=cells.line_of_row(content, path, row),
             column=header.time_name,
+            **_place(content, path, row),
         )

@@ -12,7 +12,7 @@ from echoanom import storage
 from echoanom.cells import quoted
 from echoanom.errors import DataError, MetaInfoError, TableError
 
-_TABLE = re.compile(r"(\d{4}-\d\d-\d\d)\.csv", re.ASCII)
+_TABLE = re.compile(r"(\d{4}-\d\d-\d\d)\.(?:csv|parquet)", re.ASCII)
 _META = re.compile(r"meta_info_(\d{4}-\d\d-\d\d)\.txt", re.ASCII)
 _TABLES_FOLDER = "tabular"
 _COLUMNS_NAME = "columns.json"
@@ -60,10 +60,10 @@ def find_sensors(
     """Find the sensors and their daily tables.
 
     They are ``<root>/<sensor>/tabular/YYYY-MM-DD.csv`` or
-    ``<root>/<sensor>/YYYY-MM-DD.csv``. If `root` holds daily tables itself, or in its
-    own ``tabular``, it is the folder of one sensor of its name. Other files and
-    folders are passed over. An S3 store is asked for the sensors and days that are
-    wanted, not for all that it holds.
+    ``<root>/<sensor>/YYYY-MM-DD.csv``, or end in ``.parquet``. If `root` holds daily
+    tables itself, or in its own ``tabular``, it is the folder of one sensor of its
+    name. Other files and folders are passed over. An S3 store is asked for the sensors
+    and days that are wanted, not for all that it holds.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def find_sensors(
     ------
     DataError
         If there is no sensor, not the one asked for, or one with tables in two
-        places.
+        places or with two tables of one day.
     StorageError
         If the folder cannot be listed.
     """
@@ -103,14 +103,15 @@ def find_sensors(
     missing = [name for name in sensors if name not in found]
     if missing:
         raise DataError(
-            f"{root}: must have daily tables (YYYY-MM-DD.csv){_between(first, last)} of"
-            f" {', '.join(missing)}, but it has those of {_enumerate(there)}"
+            f"{root}: must have daily tables (YYYY-MM-DD.csv or .parquet)"
+            f"{_between(first, last)} of {', '.join(missing)}, but it has those of"
+            f" {_enumerate(there)}"
         )
     if not found:
         raise DataError(
             f"{root}: must have daily tables <sensor>/tabular/YYYY-MM-DD.csv or"
-            f" <sensor>/YYYY-MM-DD.csv{_between(first, last)}, but none of its folders"
-            f" ({_enumerate(there)}) has one"
+            f" <sensor>/YYYY-MM-DD.csv (or .parquet){_between(first, last)}, but none"
+            f" of its folders ({_enumerate(there)}) has one"
         )
     return tuple(found[name] for name in sensors or sorted(found))
 
@@ -214,7 +215,14 @@ def _read_folder(sensor: str, folder: str, days: _Days) -> SensorFiles:
         if found.tag:
             seen[path] = found.tag
         if match := _TABLE.fullmatch(found.name):
-            tables[_read_day(match[1], path)] = path
+            day = _read_day(match[1], path)
+            if day in tables:
+                one = posixpath.basename(tables[day])
+                raise DataError(
+                    f"{folder}: must have one table of {day}, got {one} and"
+                    f" {found.name}; remove the one that is out of date"
+                )
+            tables[day] = path
         elif match := _META.fullmatch(found.name):
             meta[_read_day(match[1], path)] = path
         elif found.name == _COLUMNS_NAME:
@@ -234,7 +242,8 @@ def _list_folder(folder: str, days: _Days) -> Iterator[storage.FoundFile]:
         yield from storage.list_between(folder, "", _LAST_NAME)
         return
     before = first - datetime.timedelta(1) if first > datetime.date.min else first
-    for begin, end in (("", ".csv"), ("meta_info_", ".txt")):
+    # ".parquet" is behind ".csv".
+    for begin, end in (("", ".parquet"), ("meta_info_", ".txt")):
         names = (f"{begin}{day.isoformat()}{end}" for day in (before, last))
         yield from storage.list_between(folder, *names)
     yield from storage.list_between(folder, _COLUMNS_NAME[:-1], _COLUMNS_NAME)

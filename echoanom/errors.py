@@ -6,7 +6,7 @@
     ├── OptionError          an option has a value it cannot have (also a ValueError)
     ├── DataError            an input cannot be taken as it is
     │   ├── InstrumentFileError  an instrument's own file
-    │   └── TableError       a daily table: names file, line and column
+    │   └── TableError       a daily table: names file, line or row, and column
     │       ├── MetaInfoError    a record count file, or a count that is not kept
     │       └── ColumnsError     tables whose columns do not fit together
     ├── DatasetError         a dataset of shards cannot be used
@@ -79,6 +79,8 @@ class TableError(DataError):
         The line, counted from 1 as editors do.
     column : str, optional
         The column's name.
+    row : int, optional
+        The data row, counted from 1, of a table that has no lines.
     """
 
     def __init__(  # noqa: B042 - `__reduce__` brings the arguments along
@@ -88,10 +90,13 @@ class TableError(DataError):
         path: str,
         line: int | None = None,
         column: str | None = None,
+        row: int | None = None,
     ) -> None:
         where = path
         if line is not None:
             where += f", line {line}"
+        if row is not None:
+            where += f", row {row}"
         if column is not None:
             where += f", column {column!r}"
         super().__init__(f"{where}: {message}")
@@ -99,6 +104,7 @@ class TableError(DataError):
         self.path = path
         self.line = line
         self.column = column
+        self.row = row
 
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only arguments do not survive the default way between processes.
@@ -108,6 +114,7 @@ class TableError(DataError):
             self.path,
             self.line,
             self.column,
+            self.row,
         )
 
 
@@ -117,8 +124,9 @@ def _rebuild_table_error(
     path: str,
     line: int | None,
     column: str | None,
+    row: int | None,
 ) -> TableError:
-    return cls(message, path=path, line=line, column=column)
+    return cls(message, path=path, line=line, column=column, row=row)
 
 
 class MetaInfoError(TableError):

@@ -15,6 +15,7 @@ from echoanom.daily import read_header
 from echoanom.errors import DataError
 from echoanom.manifest import Source
 from echoanom.options import TableOptions
+from echoanom.parquetcells import is_parquet
 
 _READERS = 8
 _AHEAD = 4 * _READERS
@@ -95,13 +96,14 @@ def identify(
     if table.count_path is not None:
         said = storage.read_bytes(table.count_path)
         count_hash = xxhash.xxh3_128_hexdigest(said)
-    if storage.is_local(path):
+    local = storage.is_local(path)
+    if local and not is_parquet(path):
         head = storage.read_head(path)
         size, digest = _hash(path)
-    else:
+    else:  # Parquet has its names at the end
         head = storage.read_bytes(path)
         size, digest = len(head), xxhash.xxh3_128_hexdigest(head)
-        if keep is not None:
+        if keep is not None and not local:
             keep(path, head)
     names: tuple[str, ...] | DataError
     try:

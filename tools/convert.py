@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Convert daily CSVs to a dataset of shards: ``echoanom convert``, from a checkout."""
+"""Convert daily tables to a dataset of shards: ``echoanom convert``, from a checkout."""
 
 import sys
 

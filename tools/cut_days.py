@@ -1,21 +1,28 @@
 #!/usr/bin/env python3
-"""Cut one long CSV into the daily CSVs that ``echoanom convert`` reads.
+"""Cut one long CSV into the daily tables that ``echoanom convert`` reads.
 
 For example, a year of water quality with a label column::
 
     tools/cut_days.py quality.csv.gz observatory --sensor water --label EVENT
+
+A CSV holds the cells as they were written; Parquet holds what is read from them, as
+float32.
 """
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
 import pandas as pd
 
-from echoanom import publishing, storage
-from echoanom.tablewriting import count_text
+from echoanom import cells, publishing, storage
+from echoanom.errors import TableError
+from echoanom.options import TableOptions
+from echoanom.tablewriting import TableFormat, count_text, table_path, write_day
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +36,14 @@ from echoanom.tablewriting import count_text
     "--label",
     help="Column that is true or 1 where something is the matter: becomes labels.csv.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(get_args(TableFormat)),
+    default="csv",
+    show_default=True,
+    help="Format of the daily tables.",
+)
 def main(
     source: str,
     destination: str,
@@ -37,8 +52,12 @@ def main(
     dayfirst: bool,
     drop: tuple[str, ...],
     label: str | None,
+    form: TableFormat,
 ) -> None:
-    """Cut SOURCE, a CSV of any length, into DESTINATION/SENSOR/tabular/DAY.csv."""
+    """Cut SOURCE, a CSV of any length, into DESTINATION/SENSOR/tabular/DAY.csv.
+
+    With --format parquet the tables are DAY.parquet.
+    """
     # Cells are copied as they are written: no number is parsed and printed again.
     table = pd.read_csv(source, dtype=str, keep_default_na=False)
     for name in (time_column, *drop, *([label] if label else [])):
@@ -53,12 +72,8 @@ def main(
     folder = storage.join(destination, sensor, "tabular")
     days = 0
     for day, part in cells.groupby(times.dt.strftime("%Y-%m-%d")):
-        path = storage.join(folder, f"{day}.csv")
-        publishing.write_bytes(path, part.to_csv(index=False).encode())
-        publishing.write_bytes(
-            storage.join(folder, f"meta_info_{day}.txt"),
-            count_text(path, len(part)).encode(),
-        )
+        content = part.to_csv(index=False).encode()
+        _write(folder, datetime.date.fromisoformat(day), content, len(part), form)
         days += 1
     said = f"{folder}: {len(table)} rows in {days} days"
     if label:
@@ -69,6 +84,28 @@ def main(
         )
         said += f"; {len(labels)} labels in {Path(destination, 'labels.csv')}"
     click.echo(said)
+
+
+def _write(
+    folder: str, day: datetime.date, content: bytes, rows: int, form: TableFormat
+) -> None:
+    """Write a day, given as CSV; a table of the other format that it had is removed."""
+    path = table_path(folder, day, "csv")
+    if form == "parquet":
+        options = TableOptions()
+        try:
+            header = cells.parse_header(content, path, options)
+            found = cells.parse_rows(content, path, header, options)
+        except TableError as error:
+            raise click.ClickException(str(error)) from None
+        times = found.times_us // 1_000_000
+        write_day(folder, day, header.columns, times, found.values, form)
+        return
+    publishing.write_bytes(path, content)
+    publishing.write_bytes(
+        storage.join(folder, f"meta_info_{day}.txt"), count_text(path, rows).encode()
+    )
+    storage.remove(table_path(folder, day, "parquet"))
 
 
 def _intervals(

@@ -17,7 +17,7 @@ from echoanom.cli.console import start_logging
 _COMMANDS = {
     "simulate": (
         "simulation",
-        "Write daily CSVs of an observatory that does not exist, and their labels.",
+        "Write daily tables of an observatory that does not exist, and their labels.",
     ),
     "ingest": (
         "ingest",
@@ -28,9 +28,10 @@ _COMMANDS = {
         "List the daily tables of a folder or bucket: sensor, day and path.",
     ),
     "fetch": ("stores", "Copy daily tables from a store, or to one."),
+    "plot": ("plot", "Draw daily tables of a sensor, without a dataset or a model."),
     "convert": (
         "data",
-        "Convert daily CSVs to a dataset of shards, or bring a dataset up to date.",
+        "Convert daily tables to a dataset of shards, or bring a dataset up to date.",
     ),
     "inspect": (
         "data",

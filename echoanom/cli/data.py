@@ -103,11 +103,12 @@ def convert(
     dask: str | None,
     as_json: bool,
 ) -> None:
-    """Convert daily CSVs to a dataset of shards, or bring a dataset up to date.
+    """Convert daily tables to a dataset of shards, or bring a dataset up to date.
 
     SRC holds one folder a sensor, with <sensor>/tabular/YYYY-MM-DD.csv or
-    <sensor>/YYYY-MM-DD.csv. DST gets the dataset; what is there and still right is
-    kept. The dataset changes in one step at the end, or not at all.
+    <sensor>/YYYY-MM-DD.csv; .parquet does as well as .csv. DST gets the dataset; what
+    is there and still right is kept. The dataset changes in one step at the end, or not
+    at all.
 
     \b
     Example:

@@ -40,13 +40,14 @@ from echoanom.simulation.settings import SimulationOptions
     sensors=Flag("--sensors", "Sensors to simulate.", default="all"),
     gap_rate=Flag("--gap-rate", "Gaps of each sensor on a day, on average."),
     missing_rate=Flag("--missing-rate", "Share of cells that are blank."),
+    form=Flag("--format", "Format of the tables."),
 )
 @workers_option
 @json_option
 def simulate(
     destination: str, options: SimulationOptions, workers: int, as_json: bool
 ) -> None:
-    """Write daily CSVs of an observatory that does not exist, and their labels.
+    """Write daily tables of an observatory that does not exist, and their labels.
 
     DST gets one folder a sensor, as `echoanom convert` reads them, and labels.csv:
     start, end, sensor and kind of everything unusual that was planted. The same options

@@ -8,7 +8,7 @@ import datetime
 import multiprocessing
 from collections.abc import Iterator
 
-from echoanom import publishing, storage
+from echoanom import publishing, storage, tablewriting
 from echoanom.columns import columns_to_json
 from echoanom.errors import OptionError, StorageError
 from echoanom.progress import Progress, no_progress
@@ -18,8 +18,9 @@ from echoanom.simulation.conditions import conditions_of_day
 from echoanom.simulation.faults import spoil
 from echoanom.simulation.settings import SENSORS, SimulationOptions
 from echoanom.simulation.site import Instrument
-from echoanom.simulation.tables import table_text
-from echoanom.tablewriting import count_text
+from echoanom.simulation.tables import table_text, table_values
+from echoanom.stamps import day_start
+from echoanom.tablewriting import TableFormat, count_text, table_path
 
 LABELS_NAME = "labels.csv"
 COLUMNS_NAME = "columns.json"
@@ -62,7 +63,8 @@ def simulate(
 ) -> SimulationSummary:
     """Simulate an observatory and write its daily tables.
 
-    For each sensor ``<destination>/<sensor>/tabular/YYYY-MM-DD.csv`` with
+    For each sensor ``<destination>/<sensor>/tabular/YYYY-MM-DD.csv`` (or ``.parquet``,
+    with the same numbers) with
     ``meta_info_YYYY-MM-DD.txt`` beside it (second line ``name=<rows>``) and
     ``<destination>/<sensor>/columns.json``; last ``<destination>/labels.csv`` with
     start, end (exclusive), sensor and kind of what was planted. The sensor is blank
@@ -146,11 +148,23 @@ def write_day(destination: str, options: SimulationOptions, day: int) -> int:
     for instrument in _instruments(options):
         values = instrument.measure(conditions)
         there = spoil(values, instrument, conditions, options)
-        content = table_text(conditions.minutes, values, instrument.blocks, there)
         rows = int(there.sum())
-        table_path, meta_path = _paths(destination, instrument.name, day)
-        publishing.write_bytes(table_path, content)
-        publishing.write_bytes(meta_path, count_text(table_path, rows).encode())
+        if options.form == "parquet":
+            date = datetime.date.fromordinal(day)
+            minutes = conditions.minutes - conditions.minutes[0]
+            tablewriting.write_day(
+                storage.join(destination, instrument.name, _FOLDER),
+                date,
+                [column.name for column in instrument.columns],
+                day_start(date) + 60 * minutes[there],
+                table_values(values, instrument.blocks, there),
+                options.form,
+            )
+        else:
+            content = table_text(conditions.minutes, values, instrument.blocks, there)
+            paths = _paths(destination, instrument.name, day, options.form)
+            publishing.write_bytes(paths[0], content)
+            publishing.write_bytes(paths[1], count_text(paths[0], rows).encode())
         written += rows
     return written
 
@@ -178,11 +192,13 @@ def _days(destination: str, options: SimulationOptions, workers: int) -> Iterato
         pool.shutdown(cancel_futures=True)
 
 
-def _paths(destination: str, sensor: str, day: int) -> tuple[str, str]:
-    date = datetime.date.fromordinal(day).isoformat()
+def _paths(
+    destination: str, sensor: str, day: int, form: TableFormat
+) -> tuple[str, str]:
+    date = datetime.date.fromordinal(day)
     folder = storage.join(destination, sensor, _FOLDER)
     return (
-        storage.join(folder, f"{date}.csv"),
+        table_path(folder, date, form),
         storage.join(folder, f"meta_info_{date}.txt"),
     )
 
@@ -197,7 +213,7 @@ def _refuse_leftovers(destination: str, options: SimulationOptions) -> None:
         ours: set[str] = set()
         if sensor in options.sensors:
             for date in options.dates:
-                paths = _paths(destination, sensor, date.toordinal())
+                paths = _paths(destination, sensor, date.toordinal(), options.form)
                 ours.update(path.rpartition("/")[2] for path in paths)
         others = [name for name, _ in storage.list_files(folder) if name not in ours]
         if others:

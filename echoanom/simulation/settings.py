@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+from typing import get_args
 
 from echoanom.errors import OptionError
 from echoanom.options import Options
+from echoanom.tablewriting import TableFormat
 
 SENSORS = ("adcp", "ctd", "echosounder", "hydrophone")
 MAX_ANOMALIES_PER_DAY = 8
@@ -40,6 +42,8 @@ class SimulationOptions(Options):
         Gaps of each sensor on a day, on average. One in twelve lasts for hours.
     missing_rate : float
         Share of the cells that are blank, in [0, 0.5].
+    form : {'csv', 'parquet'}
+        Format of the daily tables.
     """
 
     days: int = 14
@@ -50,6 +54,7 @@ class SimulationOptions(Options):
     sensors: tuple[str, ...] = SENSORS
     gap_rate: float = 2.0
     missing_rate: float = 0.001
+    form: TableFormat = "csv"
 
     def __post_init__(self) -> None:
         _require(_is_count(self.days, 1), "days", "a whole number of at least 1", self)
@@ -92,6 +97,8 @@ class SimulationOptions(Options):
         )
         _require(0 <= self.gap_rate <= 100, "gap_rate", "in [0, 100]", self)
         _require(0 <= self.missing_rate <= 0.5, "missing_rate", "in [0, 0.5]", self)
+        forms = get_args(TableFormat)
+        _require(self.form in forms, "form", f"one of {', '.join(forms)}", self)
 
     @property
     def first_day(self) -> int:

@@ -1,4 +1,4 @@
-"""Daily tables as CSV text, fast.
+"""Daily tables as CSV text, fast, and as the numbers that are in that text.
 
 Numbers are written with fixed decimals, so a block of values holds at most some ten
 thousand different texts. They are made once and looked up cell by cell; NumPy then
@@ -54,13 +54,49 @@ def table_text(
     return b"\n".join([*lines, b""]).translate(None, b"\0")
 
 
-def _cells(values: Floats, block: Block) -> NDArray[np.bytes_]:
-    """Turn values (T, C) to words, each with the comma before it."""
+def table_values(
+    values: Sequence[Floats], blocks: Sequence[Block], there: NDArray[np.bool_]
+) -> Floats:
+    """Round one sensor's day to what `table_text` writes.
+
+    Parameters
+    ----------
+    values : sequence of ndarray of float32, shape (T, C)
+        One for each block; NaN where missing.
+    blocks : sequence of Block
+        Columns and decimals of each.
+    there : ndarray of bool, shape (T,)
+        Rows to keep.
+
+    Returns
+    -------
+    ndarray of float32, shape (N, sum of C)
+        What reading the text gives: the nearest float64 of each number, rounded to
+        float32.
+    """
+    parts = []
+    for part, block in zip(values, blocks, strict=True):
+        numbers, blank = _scaled(part[there], block)
+        parts.append((numbers / 10**block.decimals).astype(np.float32))
+        parts[-1][blank] = np.nan
+    return np.concatenate(parts, axis=1)
+
+
+def _scaled(
+    values: Floats, block: Block
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Return values in units of their last decimal, and which are missing."""
     blank = np.isnan(values)
     scaled = np.rint(np.where(blank, 0, values) * np.float32(10**block.decimals))
     numbers = scaled.astype(np.int32)
     if block.kind == "direction":
         numbers %= 360 * 10**block.decimals
+    return numbers, blank
+
+
+def _cells(values: Floats, block: Block) -> NDArray[np.bytes_]:
+    """Turn values (T, C) to words, each with the comma before it."""
+    numbers, blank = _scaled(values, block)
     if numbers.size == 0:
         return np.empty(values.shape, dtype="S1")
     low = int(numbers.min()) // _TABLE_STEP
