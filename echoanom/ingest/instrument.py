@@ -143,7 +143,10 @@ class Instrument(Protocol):
 
     @property
     def least_samples(self) -> int:
-        """Least samples of a period that make a row; 1 if any number does."""
+        """Least samples of a minute that make a row; 1 if any number does.
+
+        Of another period, in proportion.
+        """
 
     def recipe(self) -> Mapping[str, Any]:
         """Return what decides on the result besides the files.
@@ -204,7 +207,8 @@ class Instrument(Protocol):
         ----------
         files : sequence of InstrumentFile
             Those with samples in it, or within `context_s` of it, as `arrange` left
-            them; none begins before the one in front of it has ended.
+            them; none begins before the one in front of it has ended, unless the
+            instrument has an attribute `joins_files` that is true.
         start_us, stop_us : int
             The stretch since 1970 UTC [µs]: from `start_us` up to, not including,
             `stop_us`. It lies within one UTC day.

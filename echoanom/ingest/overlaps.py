@@ -32,7 +32,8 @@ def joined(
     Yields
     ------
     Block
-        In order of time. Of files that overlap in time, a sample that several have
+        In order of time. An instrument whose attribute `joins_files` is true is given
+        all files at once, overlapping ones too, and sees to the same itself. Of files that overlap in time, a sample that several have
         comes once, its cells taken from whichever has them.
 
     Raises
@@ -40,6 +41,9 @@ def joined(
     InstrumentFileError
         If files have different values for the same time, or cannot be read.
     """
+    if getattr(instrument, "joins_files", False):
+        yield from instrument.blocks(files, start_us, stop_us)
+        return
     following: list[InstrumentFile] = []
     for group in _groups(files):
         if len(group) == 1:
