@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,30 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDTH = 10.0
+WIDTH = 10.0
+"""Width of a figure over time [inch]."""
+
+PictureFormat = Literal["png", "pdf", "svg"]
+
 _IMAGE, _LINES, _SCORE = 1.9, 0.95, 1.15
-_MOST_BINS = 400
+MOST_BINS = 400
+"""Most bins of an image; more are averaged to fewer."""
 
 
 @contextlib.contextmanager
-def _styled() -> Iterator[None]:
-    """Draw with our settings, and leave those of the caller as they are."""
+def styled() -> Iterator[None]:
+    """Draw with our settings, and leave those of the caller as they are.
+
+    Yields
+    ------
+    None
+        While the settings hold.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
     try:
         from matplotlib import rc_context
     except ImportError:
@@ -46,7 +62,7 @@ def _styled() -> Iterator[None]:
         yield
 
 
-@_styled()
+@styled()
 def overview(
     panels: Sequence[Panel],
     grid: TimeGrid,
@@ -85,7 +101,7 @@ def overview(
         Not yet drawn to anything.
     """
     heights = [*(_IMAGE if p.is_image else _LINES for p in panels), _SCORE]
-    figure = _figure(_WIDTH, sum(heights) + 0.35 * len(heights) + 0.3)
+    figure = new_figure(WIDTH, sum(heights) + 0.35 * len(heights) + 0.3)
     layout = figure.add_gridspec(
         len(heights), 2, width_ratios=[1, 0.014], height_ratios=heights
     )
@@ -120,7 +136,7 @@ def overview(
     return figure
 
 
-@_styled()
+@styled()
 def comparison(
     panels: Sequence[Panel],
     compared: Comparison,
@@ -146,7 +162,7 @@ def comparison(
         Not yet drawn to anything.
     """
     heights = [1.9 if panel.is_image else 1.2 for panel in panels]
-    figure = _figure(_WIDTH, sum(heights) + 0.55 * len(heights) + 0.1)
+    figure = new_figure(WIDTH, sum(heights) + 0.55 * len(heights) + 0.1)
     layout = figure.add_gridspec(
         len(panels), 5, width_ratios=[1, 1, 0.03, 1, 0.03], height_ratios=heights
     )
@@ -205,7 +221,7 @@ def comparison(
     return figure
 
 
-@_styled()
+@styled()
 def score_histogram(score: NDArray[np.float64], threshold: float | None) -> Figure:
     """Draw how often scores occur.
 
@@ -221,12 +237,12 @@ def score_histogram(score: NDArray[np.float64], threshold: float | None) -> Figu
     Figure
         Not yet drawn to anything.
     """
-    figure = _figure(4.8, 2.9)
+    figure = new_figure(4.8, 2.9)
     draw_score_histogram(figure.add_subplot(), score, threshold=threshold)
     return figure
 
 
-@_styled()
+@styled()
 def learning_curve(
     epochs: Sequence[int], loss: Sequence[float], validation_loss: Sequence[float]
 ) -> Figure:
@@ -244,12 +260,12 @@ def learning_curve(
     Figure
         Not yet drawn to anything.
     """
-    figure = _figure(4.8, 2.9)
+    figure = new_figure(4.8, 2.9)
     draw_learning_curve(figure.add_subplot(), epochs, loss, validation_loss)
     return figure
 
 
-@_styled()
+@styled()
 def as_png(figure: Figure, dpi: int = 150) -> bytes:
     """Draw a figure to a PNG.
 
@@ -265,12 +281,50 @@ def as_png(figure: Figure, dpi: int = 150) -> bytes:
     bytes
         The picture, the same for the same figure.
     """
+    return as_picture(figure, "png", dpi)
+
+
+@styled()
+def as_picture(figure: Figure, form: PictureFormat, dpi: int = 150) -> bytes:
+    """Draw a figure to a file's content.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    form : {'png', 'pdf', 'svg'}
+        The format.
+    dpi : int
+        Pixels per inch; of images in it, where the format has lines and text as such.
+
+    Returns
+    -------
+    bytes
+        The picture, the same for the same figure.
+    """
+    from matplotlib import rcParams
+
+    # What changes from call to call: the moment, and names within an SVG.
+    unsaid = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[form]
+    rcParams["svg.hashsalt"] = "echoanom"
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(content, format=form, dpi=dpi, metadata={unsaid: None})
     return content.getvalue()
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure whose parts make room for each other.
+
+    Parameters
+    ----------
+    width, height : float
+        Its size [inch].
+
+    Returns
+    -------
+    Figure
+        An empty one.
+    """
     # A Figure of its own: no window, and nothing that outlives it.
     from matplotlib.figure import Figure
 
@@ -288,10 +342,10 @@ def _draw(
 ) -> None:
     if panel.is_image:
         kind = "scalar" if difference else panel.kind
-        thinned, bins = thin_bins(values, panel.coordinates, kind, _MOST_BINS)
+        thinned, bins = thin_bins(values, panel.coordinates, kind, MOST_BINS)
         draw_bins(axes, panel, edges, bins, thinned, difference=difference, **how)
         return
-    unit = "m" if panel.along == "range" else "Hz"
+    unit = "Hz" if panel.along == "frequency" else "m"
     names = [f"{coordinate:g} {unit}" for coordinate in panel.coordinates]
     draw_lines(
         axes,

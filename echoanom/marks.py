@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.events import Event
-from echoanom.palette import VERMILION
+from echoanom.palette import ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,91 @@ _TICK_STEPS_S = (
     *(60 * minutes for minutes in (1, 2, 5, 10, 15, 20, 30)),
     *(3600 * hours for hours in (1, 2, 3, 4, 6, 12, 24)),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Flagged:
+    """Values of a quantity that checks found suspect, or found wrong.
+
+    Attributes
+    ----------
+    failed : bool
+        Whether they were found wrong, and so are missing in the table.
+    times : ndarray of int64, shape (N,)
+        Times of the samples [s since 1970 UTC].
+    values : ndarray of float64, shape (N,)
+        What was measured.
+    tests : tuple of str
+        Names of the checks that found them.
+    """
+
+    failed: bool
+    times: NDArray[np.int64]
+    values: NDArray[np.float64]
+    tests: tuple[str, ...] = ()
+
+
+def mark_flags(axes: Axes, flags: Sequence[Flagged]) -> Axes:
+    """Mark suspect values by circles and failed ones by crosses.
+
+    The axis takes in suspect values, and failed ones that lie within its own height of
+    it. Those beyond are drawn at its edge, and counted in the legend: a spike does not
+    flatten the rest.
+
+    Parameters
+    ----------
+    axes : Axes
+        Axes over time with the values drawn.
+    flags : sequence of Flagged
+        What to mark.
+
+    Returns
+    -------
+    Axes
+        The same axes.
+    """
+    low, high = axes.get_ylim()
+    if not np.isfinite(axes.dataLim.intervaly).all():
+        # Nothing is left to say how high the axis is: the values themselves do.
+        known = np.concatenate([one.values for one in flags] or [np.empty(0)])
+        low, high = _around(known) or (low, high)
+    elif axes.get_autoscaley_on():
+        reach = high - low
+        for one in flags:
+            near = one.values
+            if one.failed:
+                near = near[(near >= low - reach) & (near <= high + reach)]
+            if extent := _around(near):
+                low, high = min(low, extent[0]), max(high, extent[1])
+    axes.set_ylim(low, high)
+    for one in flags:
+        beyond = int(((one.values < low) | (one.values > high)).sum())
+        tests = f" ({', '.join(one.tests)})" if one.tests else ""
+        label = f"{'failed' if one.failed else 'suspect'}{tests}: {len(one.values):,}"
+        axes.plot(
+            one.times / DAY_S,
+            np.clip(one.values, low, high),
+            linestyle="none",
+            marker="x" if one.failed else "o",
+            markersize=4,
+            markeredgewidth=0.9,
+            markerfacecolor="none",
+            markeredgecolor=VERMILION if one.failed else ORANGE,
+            label=plain(label + (f", {beyond:,} beyond the axis" if beyond else "")),
+            clip_on=False,
+            zorder=3,
+        )
+    return axes
+
+
+def _around(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return limits around values, with some room; nothing for no value."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return None
+    low, high = float(known.min()), float(known.max())
+    room = 0.08 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def mark_events(

@@ -7,16 +7,21 @@ References
 ----------
 .. [1] M. Okabe and K. Ito (2008), "Color Universal Design",
    https://jfly.uni-koeln.de/color/
+.. [2] Simrad, EK500 scientific echo sounder, operator manual: the twelve colours of
+   its echogram, each 3 dB wide.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.panels import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 BLACK, BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
     "#000000",
@@ -52,6 +57,12 @@ STYLE: dict[str, Any] = {
 SV_LIMITS = (-80.0, -44.0)
 """Colour limits of volume backscattering strength [dB re 1 m⁻¹]."""
 
+EK500 = (
+    *("#9F9F9F", "#5F5F5F", "#0000FF", "#00007F", "#00BF00", "#007F00"),
+    *("#FFFF00", "#FF7F00", "#FF00BF", "#FF0000", "#A6533C", "#783C28"),
+)
+"""Colours of Simrad's EK500 [2]_, the weakest echo first."""
+
 _SV_UNIT = "dB re 1 m⁻¹"
 _TAILS = (1.0, 99.0)
 
@@ -74,7 +85,7 @@ def colour_limits(
         −80 and −44 dB for Sv, 0 and 360 for directions, values around 0 for
         velocities with a sign, else the 1 % and 99 % quantiles.
     """
-    if panel.kind == "level" and panel.unit == _SV_UNIT:
+    if is_sv(panel):
         return SV_LIMITS
     if panel.kind == "direction":
         return 0.0, 360.0
@@ -126,6 +137,37 @@ def choose_colours(
     if _has_sign(panel) and low == -high:
         return "RdBu_r", low, high
     return ("magma" if panel.kind == "level" else "viridis"), low, high
+
+
+def is_sv(panel: Panel) -> bool:
+    """Tell whether a panel is volume backscattering strength.
+
+    Parameters
+    ----------
+    panel : Panel
+        The panel.
+
+    Returns
+    -------
+    bool
+        Whether its unit is that of Sv.
+    """
+    return panel.kind == "level" and panel.unit == _SV_UNIT
+
+
+def ek500_colours() -> Colormap:
+    """Make the colour map of Simrad's EK500.
+
+    Returns
+    -------
+    Colormap
+        Twelve steps, 3 dB each over the 36 dB of `SV_LIMITS` [2]_. White below the
+        first, the last above.
+    """
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap(EK500, name="EK500")
+    return colours.with_extremes(under="white", over=EK500[-1])
 
 
 def _has_sign(panel: Panel) -> bool:

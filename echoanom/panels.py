@@ -14,13 +14,14 @@ from typing import Literal, get_args
 from echoanom.columns import Column, Kind
 from echoanom.errors import OptionError
 
-Along = Literal["range", "frequency", "nothing"]
+Along = Literal["range", "depth", "frequency", "nothing"]
 Looking = Literal["up", "down"]
 
 LEAST_BINS = 4
 """Panels with fewer columns are drawn as lines, not as an image."""
 
 _COORDINATE = re.compile(r"_?\d+(?:\.\d+)?\s?(?:m|k?hz)$", re.IGNORECASE)
+_FREQUENCY = re.compile(r"_?\d+(?:\.\d+)?k?hz$", re.IGNORECASE)
 _UNITS = {"degC": "°C", "degree": "°", "count": "counts", "1e-3": "10⁻³"}
 
 
@@ -63,12 +64,14 @@ class Panel:
         Their unit, empty if unknown.
     kind : {'scalar', 'level', 'direction'}
         Their kind.
-    along : {'range', 'frequency', 'nothing'}
+    along : {'range', 'depth', 'frequency', 'nothing'}
         What tells the columns apart.
     positions : tuple of int
         Their positions in the table, by ascending coordinate.
     coordinates : tuple of float
-        Range [m] or frequency [Hz] of each; empty along nothing.
+        Range or depth [m], or frequency [Hz] of each; empty along nothing.
+    frequency_hz : float, optional
+        The acoustic frequency that columns along range or depth share [Hz].
     """
 
     sensor: str
@@ -78,6 +81,7 @@ class Panel:
     along: Along
     positions: tuple[int, ...]
     coordinates: tuple[float, ...] = ()
+    frequency_hz: float | None = None
 
     @property
     def is_image(self) -> bool:
@@ -85,11 +89,25 @@ class Panel:
         return len(self.coordinates) >= LEAST_BINS
 
     @property
+    def short_quantity(self) -> str:
+        """The quantity without the frequency that its name may end in."""
+        if self.frequency_hz is None:
+            return self.quantity
+        return _FREQUENCY.sub("", self.quantity) or self.quantity
+
+    @property
     def label(self) -> str:
         """The quantity with its unit, for axes and colour bars."""
+        return self._with_unit(self.quantity)
+
+    @property
+    def short_label(self) -> str:
+        """The short quantity with its unit, where a title says the frequency."""
+        return self._with_unit(self.short_quantity)
+
+    def _with_unit(self, name: str) -> str:
         # Names often end in their unit: temperature_degC, sound_speed_m_s.
         ending = "_" + re.sub(r"\W+", "_", self.unit)
-        name = self.quantity
         if self.unit and name.lower().endswith(ending.lower()):
             name = name[: -len(ending)]
         name = name.replace("_", " ")
@@ -116,16 +134,46 @@ def find_panels(columns: Sequence[Column]) -> tuple[Panel, ...]:
     tuple of Panel
         Every column is in one of them; by sensor, in the order of first appearance.
     """
-    groups: dict[tuple[str, str, str, str, Along], list[int]] = {}
+    groups: dict[tuple[str, str, str, str, Along, float | None], list[int]] = {}
     for position, column in enumerate(columns):
         along, quantity = _along(column), _COORDINATE.sub("", column.name)
         if along == "nothing" or not quantity:
             quantity = column.name
-        key = column.sensor, quantity, column.unit, column.kind, along
+        frequency = column.frequency_hz if along == "range" else None
+        key = column.sensor, quantity, column.unit, column.kind, along, frequency
         groups.setdefault(key, []).append(position)
     panels = [_panel(columns, positions, key[1]) for key, positions in groups.items()]
     sensors = list(dict.fromkeys(column.sensor for column in columns))
     return tuple(sorted(panels, key=lambda panel: sensors.index(panel.sensor)))
+
+
+def at_depths(panel: Panel, columns: Sequence[Column]) -> Panel:
+    """Put a panel along depth, where its columns say their depths.
+
+    Parameters
+    ----------
+    panel : Panel
+        A panel of these columns.
+    columns : sequence of Column
+        The columns of the table.
+
+    Returns
+    -------
+    Panel
+        Along depth, by ascending depth; the panel as it is if it is not along range,
+        or if a depth is unknown or the same as another.
+    """
+    depths = [columns[position].depth_m for position in panel.positions]
+    known = [depth for depth in depths if depth is not None]
+    if panel.along != "range" or len({*known}) < len(depths):
+        return panel
+    ordered = sorted(zip(known, panel.positions, strict=True))
+    return dataclasses.replace(
+        panel,
+        along="depth",
+        positions=tuple(position for _, position in ordered),
+        coordinates=tuple(depth for depth, _ in ordered),
+    )
 
 
 def _along(column: Column) -> Along:
@@ -155,4 +203,5 @@ def _panel(columns: Sequence[Column], positions: list[int], quantity: str) -> Pa
             if along == "nothing"
             else tuple(_coordinate(columns[position]) for position in ordered)
         ),
+        frequency_hz=first.frequency_hz if along == "range" else None,
     )

@@ -5,6 +5,7 @@ Times are UTC. The drawings are made for the settings in `palette.STYLE`.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.events import Event
-from echoanom.marks import DAY_S, draw_time_axis, mark_events, mark_missing, plain
+from echoanom.marks import (
+    DAY_S,
+    Flagged,
+    draw_time_axis,
+    mark_events,
+    mark_flags,
+    mark_missing,
+    plain,
+)
 from echoanom.palette import (
     BLUE,
     LINES,
@@ -24,6 +33,7 @@ from echoanom.panels import Mounting, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 BESIDE = "beside"
 """Mark (gid) of text that stands to the right of the axes."""
@@ -31,6 +41,8 @@ BESIDE = "beside"
 # A score that spans more than this is drawn on a logarithmic axis.
 _WIDE_SPAN = 30.0
 _KILOHERTZ_FROM = 2000.0
+_FEW_COLOURS = 16
+_LONGEST_LINE = 16
 
 
 def draw_bins(
@@ -42,6 +54,8 @@ def draw_bins(
     *,
     mounting: Mounting | None = None,
     limits: tuple[float, float] | None = None,
+    colours: Colormap | None = None,
+    label: str | None = None,
     difference: bool = False,
     colorbar: bool = True,
     colorbar_axes: Axes | None = None,
@@ -57,7 +71,7 @@ def draw_bins(
     edges : ndarray of int64, shape (T + 1,)
         Starts of the steps and end of the last [s since 1970 UTC].
     coordinates : array_like of float, shape (C,)
-        Range [m] or frequency [Hz] of the bins, ascending.
+        Range or depth [m], or frequency [Hz] of the bins, ascending.
     values : ndarray of float, shape (T, C)
         What is drawn. Missing cells are left open on a hatched ground.
     mounting : Mounting, optional
@@ -65,6 +79,11 @@ def draw_bins(
     limits : tuple of float, optional
         Values of the first and last colour. Left out: −80 to −44 dB for Sv, 0 to 360
         for directions, else the 1 % and 99 % quantiles.
+    colours : Colormap, optional
+        The colours; chosen by what is drawn if left out. A colour map of few colours
+        has its steps marked in the colour bar.
+    label : str, optional
+        What the colour bar says; the quantity with its unit if left out.
     difference : bool
         Whether the values are differences, drawn around 0.
     colorbar : bool
@@ -77,12 +96,12 @@ def draw_bins(
     Axes
         The same axes.
     """
-    colours, low, high = choose_colours(panel, values, limits, difference)
+    usual, low, high = choose_colours(panel, values, limits, difference)
     mesh = axes.pcolormesh(
         edges / DAY_S,
         _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting),
         np.ma.masked_invalid(values.T),
-        cmap=colours,
+        cmap=colours or usual,
         vmin=low,
         vmax=high,
         shading="flat",
@@ -98,12 +117,16 @@ def draw_bins(
         mesh,
         cax=colorbar_axes,
         ax=axes if colorbar_axes is None else None,
-        label=plain(panel.difference_label if difference else panel.label),
+        label=plain(label or (panel.difference_label if difference else panel.label)),
         extend=colour_ends(values, low, high),
     )
     bar.outline.set_linewidth(0.6)
     if panel.kind == "direction" and not difference:
         bar.set_ticks([0, 90, 180, 270, 360])
+    if colours is not None and colours.N <= _FEW_COLOURS:
+        # Every other step: where colours change, and so that the numbers have room.
+        bar.set_ticks(np.linspace(low, high, colours.N + 1)[::2].tolist())
+        bar.minorticks_off()
     return axes
 
 
@@ -114,8 +137,13 @@ def draw_lines(
     label: str,
     *,
     kind: str = "scalar",
+    limits: tuple[float, float] | None = None,
+    flags: Sequence[Flagged] = (),
+    ground: bool = False,
 ) -> Axes:
     """Draw quantities over time as lines that break where values are missing.
+
+    A value alone between missing ones, which no line can show, is a dot.
 
     Parameters
     ----------
@@ -129,6 +157,12 @@ def draw_lines(
         The quantity with its unit.
     kind : {'scalar', 'level', 'direction'}
         Directions are drawn as dots: from 359° to 1° is no way down.
+    limits : tuple of float, optional
+        Lowest and highest value of the axis; those drawn, and some room, if left out.
+    flags : sequence of Flagged
+        Values that checks found suspect or wrong, marked and named in the legend.
+    ground : bool
+        Whether the ground is hatched where every series is missing.
 
     Returns
     -------
@@ -136,23 +170,49 @@ def draw_lines(
         The same axes.
     """
     centres = (edges[:-1] + edges[1:]) / 2 / DAY_S
-    dots = {"linestyle": "none", "marker": ".", "markersize": 1.5}
+    dots: dict[str, Any] = {"linestyle": "none", "marker": ".", "markersize": 1.5}
     for position, (name, values) in enumerate(series.items()):
         style = dots if kind == "direction" else {"linewidth": 0.8}
+        colour = LINES[position % len(LINES)]
         axes.plot(
             centres,
             np.ma.masked_invalid(values),
-            color=LINES[position % len(LINES)],
+            color=colour,
             label=plain(name),
             **style,
         )
+        alone = _alone(np.isfinite(values))
+        if kind != "direction" and alone.any():
+            axes.plot(
+                centres[alone], values[alone], color=colour, **{**dots, "markersize": 2}
+            )
+    axes.margins(y=0.08)
     if kind == "direction":
         axes.set_ylim(0, 360)
         axes.set_yticks([0, 90, 180, 270, 360])
-    if len(series) > 1:
+    if limits is not None:
+        axes.set_ylim(*limits)
+    mark_flags(axes, flags)
+    if flags:
+        # Above the axes, where it hides no value. One series needs no name.
+        handles, names = axes.get_legend_handles_labels()
+        first = 1 if len(series) == 1 else 0
+        axes.legend(
+            handles[first:],
+            names[first:],
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(series) + len(flags),
+            borderaxespad=0.1,
+            handletextpad=0.3,
+        )
+    elif len(series) > 1:
         axes.legend(loc="upper left", ncols=len(series), borderaxespad=0.2)
-    axes.set_ylabel(plain(label).replace(" (", "\n("))
-    axes.margins(y=0.08)
+    axes.set_ylabel(_in_lines(plain(label)))
+    if ground:
+        mark_missing(axes)
+        known = np.isfinite(np.array(list(series.values()))).any(axis=0)
+        _fill_known(axes, edges, known)
     draw_time_axis(axes, edges)
     return axes
 
@@ -304,8 +364,18 @@ def draw_learning_curve(
 def _vertical_edges(
     centres: NDArray[np.float64], panel: Panel, mounting: Mounting | None
 ) -> NDArray[np.float64]:
+    if panel.along == "frequency" and _are_spread(centres):
+        # Bands that widen with frequency meet at the geometric mean.
+        logarithms = np.log(centres)
+        middles = np.exp((logarithms[1:] + logarithms[:-1]) / 2)
+        ends = centres[0] ** 2 / middles[0], centres[-1] ** 2 / middles[-1]
+        edges = np.concatenate((ends[:1], middles, ends[1:]))
+        return edges / 1000 if centres[-1] >= _KILOHERTZ_FROM else edges
     middles = (centres[1:] + centres[:-1]) / 2
-    first = max(0.0, centres[0] - (middles[0] - centres[0]))
+    first = centres[0] - (middles[0] - centres[0])
+    if centres[0] >= 0:
+        # A bin does not begin above the surface, or behind the transducer.
+        first = max(0.0, first)
     last = centres[-1] + (centres[-1] - middles[-1])
     edges = np.concatenate(([first], middles, [last]))
     if panel.along == "frequency" and centres[-1] >= _KILOHERTZ_FROM:
@@ -325,12 +395,15 @@ def _vertical_axis(
     edges = _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting)
     low, high = float(edges.min()), float(edges.max())
     if panel.along == "frequency":
-        steps = np.diff(edges)
-        if low > 0 and steps[-1] > 2 * steps[0]:
-            axes.set_yscale("log")
+        if _are_spread(np.asarray(coordinates, dtype=np.float64)):
+            _logarithmic(axes)
         axes.set_ylim(low, high)
         kilo = "k" if max(coordinates) >= _KILOHERTZ_FROM else ""
         axes.set_ylabel(f"Frequency ({kilo}Hz)")
+        return
+    if panel.along == "depth":
+        axes.set_ylim(high, low)
+        axes.set_ylabel("Depth (m)")
         return
     mounting = mounting or Mounting()
     if mounting.depth_m is not None:
@@ -342,6 +415,35 @@ def _vertical_axis(
     else:
         axes.set_ylim(high, low)
         axes.set_ylabel("Range below the instrument (m)")
+
+
+def _are_spread(centres: NDArray[np.float64]) -> bool:
+    """Tell whether bands widen with frequency, as octaves and their thirds do."""
+    steps = np.diff(centres)
+    return bool(centres[0] > 0 and len(steps) and steps[-1] > 2 * steps[0])
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the vertical axis logarithmic, with numbers that read as numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _in_lines(label: str) -> str:
+    """Break a label before its unit, and a long name, so that low axes hold it."""
+    name, bracket, unit = label.partition(" (")
+    name = "\n".join(textwrap.wrap(name, _LONGEST_LINE, break_long_words=False))
+    return f"{name}\n({unit}" if bracket else name
+
+
+def _alone(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which values have no neighbour."""
+    around = np.concatenate(([False], known, [False]))
+    return known & ~around[:-2] & ~around[2:]
 
 
 def _fill_known(axes: Axes, edges: NDArray[np.int64], known: NDArray[np.bool_]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,35 @@ def read_grid(
         values, _ = reader.rows(begin, count)
         sums.add(values, grid.position(times[begin : begin + count]))
         progress("Read rows", begin + count - first, end - first)
+    return sums.averages()
+
+
+def average_rows(
+    columns: Sequence[Column],
+    grid: TimeGrid,
+    parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32]]],
+) -> NDArray[np.float32]:
+    """Bring rows that come in parts, a day each say, onto a grid.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What the rows hold, length C.
+    grid : TimeGrid
+        The steps.
+    parts : iterable of (ndarray of int64, ndarray of float32)
+        Starts of the rows [s since 1970 UTC], shape (N,), ascending, all within the
+        grid; and their cells, shape (N, C). NaN counts nothing.
+
+    Returns
+    -------
+    ndarray of float32, shape (steps, C)
+        Averages, each kind in its own way. NaN where a step has no value.
+    """
+    sums = _Sums(columns, grid.steps)
+    for times, values in parts:
+        if len(times):
+            sums.add(values, grid.position(times))
     return sums.averages()
 
 
