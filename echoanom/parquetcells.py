@@ -140,7 +140,8 @@ def parse_rows(
         values = _narrow(frame, options)
     else:
         values = np.empty(frame.shape, dtype=np.float32)
-        values[:, single] = _narrow(frame[:, single.tolist()], options)
+        if single.any():
+            values[:, single] = _narrow(frame[:, single.tolist()], options)
         wide = frame[:, (~single).tolist()]
         numbers = wide.cast(pl.Float64).to_numpy(order="c").astype(np.float64)
         values[:, ~single] = bulkcells.round_numbers(numbers, options.missing_numbers)
@@ -195,7 +196,6 @@ def _parse_times(stamps: pl.Series, path: str, name: str) -> NDArray[np.int64]:
     """Read stamps [µs]."""
     import polars as pl
 
-    wrong = -1
     if stamps.null_count():
         wrong = int(stamps.is_null().arg_max() or 0)
     elif isinstance(stamps.dtype, pl.String):
