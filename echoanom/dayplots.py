@@ -2,174 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from echoanom.columns import Column
-from echoanom.dayrows import DayFiles, find_days
+from echoanom.dayrows import DayRows, read_rows
 from echoanom.errors import DataError, OptionError
 from echoanom.figures import MOST_BINS, WIDTH, new_figure, styled
 from echoanom.marks import Flagged, plain
-from echoanom.options import DAY_S, Options, TableOptions
 from echoanom.palette import ek500_colours, is_sv
-from echoanom.panels import Looking, Mounting, Panel, at_depths, find_panels
+from echoanom.panels import Panel, at_depths, find_panels
+from echoanom.plotoptions import MOST_PANELS, PlotOptions
 from echoanom.plots import draw_bins, draw_lines
-from echoanom.stamps import day_start
-from echoanom.timegrid import TimeGrid, average_rows, choose_grid, thin_bins
+from echoanom.timegrid import thin_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Colours = Literal["even", "ek500"]
-
-MOST_PANELS = 12
-"""Panels that are drawn where none is chosen; more would be too small to read."""
-
-_MOST_STEPS = 1600
-# Tables that are kept in memory; more are read twice.
-_MOST_KEPT = 8
 # Height of an image, where it stands alone or with others, and of lines [inch].
 _IMAGE_HEIGHTS = {1: 3.4, 2: 2.4}
 _IMAGE, _LINES = 1.9, 0.95
 _ALONE = 2.2
-
-
-@dataclasses.dataclass(frozen=True)
-class PlotOptions(Options):
-    """What of a daily table is drawn, and how.
-
-    Attributes
-    ----------
-    quantities : tuple of str
-        Quantities to draw, in this order; all if empty, at most `MOST_PANELS` of them.
-        ``Sv`` is that of every frequency, ``Sv_38kHz`` that of one.
-    limits : mapping of str to tuple of float
-        Values of the first and last colour, or the ends of the axis of lines, by
-        quantity. The quantity ``""`` stands for all that is drawn, which must then
-        have one unit.
-    colours : {'even', 'ek500'}
-        Colours of Sv: an even map, or the twelve of Simrad's EK500.
-    looking : {'up', 'down'}, optional
-        Where an instrument's range increases to. Left out: bins are at the depths
-        that the columns say; without them, upwards.
-    depth_m : float, optional
-        Depth of the instrument [m], to draw its range as depth.
-    period_s : int, optional
-        Time from one row to the next [s]. Left out: the most frequent one.
-    whole_days : bool
-        Whether the time axis is of whole days; it is of the rows if not.
-    time_column : str
-        Name of the time stamp column. Empty: the usual names are looked for.
-    """
-
-    quantities: tuple[str, ...] = ()
-    limits: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
-    colours: Colours = "even"
-    looking: Looking | None = None
-    depth_m: float | None = None
-    period_s: int | None = None
-    whole_days: bool = False
-    time_column: str = ""
-
-    def __post_init__(self) -> None:
-        for quantity, limits in self.limits.items():
-            if not _are_limits(limits):
-                of = f" of {quantity}" if quantity else ""
-                raise OptionError(
-                    f"limits{of} must be two numbers, the lower first, got"
-                    f" {_in_words(limits)}"
-                )
-        if self.colours not in get_args(Colours):
-            raise OptionError(
-                f"colours must be one of {', '.join(get_args(Colours))}, got"
-                f" {self.colours!r}"
-            )
-        Mounting(self.looking or "up", self.depth_m)  # refuses what cannot be
-        if self.period_s is not None:
-            TableOptions(period_s=self.period_s)
-
-    @property
-    def mounting(self) -> Mounting | None:
-        """How the instrument looks; None if the options say nothing of it."""
-        if self.looking is None and self.depth_m is None:
-            return None
-        return Mounting(self.looking or "up", self.depth_m)
-
-
-@dataclasses.dataclass(frozen=True)
-class DayRows:
-    """What is drawn, on the steps of a picture.
-
-    Attributes
-    ----------
-    sensor : str
-        The sensor.
-    columns : tuple of Column
-        Its columns, length C.
-    rows : int
-        How many rows the tables have.
-    grid : TimeGrid
-        The steps.
-    values : ndarray of float32, shape (steps, C)
-        Averages; NaN where there is no value.
-    flags : mapping of str to tuple of Flagged
-        What checks said of values, by column.
-    """
-
-    sensor: str
-    columns: tuple[Column, ...]
-    rows: int
-    grid: TimeGrid
-    values: NDArray[np.float32]
-    flags: Mapping[str, tuple[Flagged, ...]] = dataclasses.field(default_factory=dict)
-
-    def panels(self, options: PlotOptions) -> tuple[Panel, ...]:
-        """Choose what is drawn.
-
-        Parameters
-        ----------
-        options : PlotOptions
-            Which quantities, and how the instrument looks.
-
-        Returns
-        -------
-        tuple of Panel
-            From top to bottom; at least one.
-
-        Raises
-        ------
-        OptionError
-            If there is no such quantity.
-        """
-        return choose_panels(self.columns, options)
-
-    def not_drawn(self, options: PlotOptions) -> list[str]:
-        """Name what is there and not drawn.
-
-        Parameters
-        ----------
-        options : PlotOptions
-            Which quantities are drawn.
-
-        Returns
-        -------
-        list of str
-            Quantities.
-
-        Raises
-        ------
-        OptionError
-            If there is no such quantity.
-        """
-        drawn = {panel.quantity for panel in self.panels(options)}
-        there = dict.fromkeys(panel.quantity for panel in find_panels(self.columns))
-        return [quantity for quantity in there if quantity not in drawn]
 
 
 def plot_day(
@@ -216,60 +73,6 @@ def plot_day(
     return draw_day(rows, options)
 
 
-def read_rows(
-    path: str,
-    options: PlotOptions | None = None,
-    *,
-    first: datetime.date | None = None,
-    last: datetime.date | None = None,
-    sensor: str | None = None,
-) -> DayRows:
-    """Read a daily table, or those of a folder, onto the steps of a picture.
-
-    Parameters
-    ----------
-    path : str
-        As `plot_day` takes it.
-    options : PlotOptions, optional
-        How it is read; the defaults if left out.
-    first, last : date, optional
-        Days of a folder to read, both included; all if left out.
-    sensor : str, optional
-        Which sensor of a folder of several.
-
-    Returns
-    -------
-    DayRows
-        With at least one row. A step is one row if there are few enough, else the
-        mean of some, each kind in its own way.
-
-    Raises
-    ------
-    DataError
-        If there is no such table, or there is no row in it.
-    StorageError
-        If a file cannot be read.
-    """
-    options = options or PlotOptions()
-    # By the second: how far rows are apart is found out, not assumed.
-    table = TableOptions(period_s=1, time_column=options.time_column)
-    files = find_days(path, table, first, last, sensor)
-    kept = list(files.read(table)) if len(files.tables) <= _MOST_KEPT else None
-    times = [day.times for day in kept or files.read(table)]
-    if not sum(map(len, times)):
-        raise DataError(f"{path}: must have a row to draw, but it has none")
-    grid = _grid(files, times, options)
-    parts = ((day.times, day.values) for day in kept or files.read(table))
-    return DayRows(
-        files.sensor,
-        files.columns,
-        sum(map(len, times)),
-        grid,
-        average_rows(files.columns, grid, parts),
-        files.flags(),
-    )
-
-
 @styled()
 def draw_day(rows: DayRows, options: PlotOptions | None = None) -> Figure:
     """Draw what was read, one panel a quantity.
@@ -294,7 +97,7 @@ def draw_day(rows: DayRows, options: PlotOptions | None = None) -> Figure:
         If what is to be drawn has no value.
     """
     options = options or PlotOptions()
-    panels = rows.panels(options)
+    panels = choose_panels(rows.columns, options)
     limits = _limits(panels, options)
     chosen = [position for panel in panels for position in panel.positions]
     if not np.isfinite(rows.values[:, chosen]).any():
@@ -342,7 +145,7 @@ def draw_panel(
     axes : Axes
         Where to draw.
     panel : Panel
-        One of `DayRows.panels`.
+        One of `choose_panels`.
     rows : DayRows
         The values.
     options : PlotOptions, optional
@@ -433,19 +236,29 @@ def choose_panels(columns: Sequence[Column], options: PlotOptions) -> tuple[Pane
     return drawn
 
 
-def _are_limits(limits: object) -> bool:
-    return (
-        isinstance(limits, tuple | list)
-        and len(limits) == 2
-        and all(isinstance(one, int | float) and np.isfinite(one) for one in limits)
-        and bool(limits[0] < limits[1])
-    )
+def not_drawn(columns: Sequence[Column], options: PlotOptions) -> list[str]:
+    """Name what a table has and the picture has not.
 
+    Parameters
+    ----------
+    columns : sequence of Column
+        The columns of the table.
+    options : PlotOptions
+        Which quantities are drawn.
 
-def _in_words(limits: object) -> str:
-    if isinstance(limits, tuple | list):
-        return " and ".join(map(str, limits))
-    return repr(limits)
+    Returns
+    -------
+    list of str
+        Quantities.
+
+    Raises
+    ------
+    OptionError
+        As `choose_panels` does.
+    """
+    drawn = {panel.quantity for panel in choose_panels(columns, options)}
+    there = dict.fromkeys(panel.quantity for panel in find_panels(columns))
+    return [quantity for quantity in there if quantity not in drawn]
 
 
 def _limits(
@@ -473,29 +286,6 @@ def _limits(
         or everywhere
         for panel in panels
     ]
-
-
-def _grid(
-    files: DayFiles, times: Sequence[NDArray[np.int64]], options: PlotOptions
-) -> TimeGrid:
-    known = np.concatenate(times)
-    period = options.period_s or _usual_step(known)
-    start, end = int(known[0]), int(known[-1]) + period
-    if options.whole_days:
-        first, last = files.tables[0][0], files.tables[-1][0]
-        # Whole steps before the first row, so that steps and rows still agree.
-        start -= -(-(start - day_start(first)) // period) * period
-        end = max(end, day_start(last) + DAY_S)
-    return choose_grid(start, end, period, _MOST_STEPS)
-
-
-def _usual_step(times: NDArray[np.int64]) -> int:
-    """Return the time from one row to the next that is the most frequent [s]."""
-    steps = np.diff(times)
-    if not len(steps):
-        return 60
-    values, counts = np.unique(steps, return_counts=True)
-    return int(values[np.argmax(counts)])
 
 
 def _heights(panels: Iterable[Panel]) -> list[float]:

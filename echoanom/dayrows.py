@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import datetime
-import io
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +14,20 @@ from numpy.typing import NDArray
 from echoanom import storage
 from echoanom.columns import Column, column_from_name, columns_from_json
 from echoanom.daily import DayTable, read_day, read_header
+from echoanom.dayflags import ValueFlag, gather_flags, parse_flags
 from echoanom.discovery import SensorFiles, find_sensors
 from echoanom.errors import DataError, TableError
 from echoanom.marks import Flagged
-from echoanom.options import TableOptions
-from echoanom.stamps import parse_stamps
+from echoanom.options import DAY_S, TableOptions
+from echoanom.plotoptions import PlotOptions
+from echoanom.stamps import day_start
+from echoanom.timegrid import TimeGrid, average_rows, choose_grid
 
 _TABLE = re.compile(r"(\d{4}-\d\d-\d\d)\.(csv|parquet)", re.ASCII)
 _TABLES_FOLDER, _FLAGS_FOLDER = "tabular", "flags"
-_FLAGS_HEADER = ["timestamp", "column", "value", "flag", "test"]
-_SUSPECT, _FAILED = 3, 4  # QARTOD's
+_MOST_STEPS = 1600
+# Tables that are kept in memory; more are read twice.
+_MOST_KEPT = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,13 +88,41 @@ class DayFiles:
         StorageError
             If one cannot be read.
         """
-        found = []
+        found: list[ValueFlag] = []
         for day, path in self.tables:
             folder = _sensor_folder(posixpath.dirname(path))
             flags = storage.join(folder, _FLAGS_FOLDER, f"{day.isoformat()}.csv")
             if storage.exists(flags):
-                found += _read_flags(storage.read_bytes(flags), flags)
-        return _gather(found)
+                found += parse_flags(storage.read_bytes(flags), flags)
+        return gather_flags(found)
+
+
+@dataclasses.dataclass(frozen=True)
+class DayRows:
+    """What is drawn, on the steps of a picture.
+
+    Attributes
+    ----------
+    sensor : str
+        The sensor.
+    columns : tuple of Column
+        Its columns, length C.
+    rows : int
+        How many rows the tables have.
+    grid : TimeGrid
+        The steps.
+    values : ndarray of float32, shape (steps, C)
+        Averages; NaN where there is no value.
+    flags : mapping of str to tuple of Flagged
+        What checks said of values, by column.
+    """
+
+    sensor: str
+    columns: tuple[Column, ...]
+    rows: int
+    grid: TimeGrid
+    values: NDArray[np.float32]
+    flags: Mapping[str, tuple[Flagged, ...]] = dataclasses.field(default_factory=dict)
 
 
 def find_days(
@@ -148,6 +178,60 @@ def find_days(
     return DayFiles(files.sensor, tables, _columns(files, tables[0][1], options))
 
 
+def read_rows(
+    path: str,
+    options: PlotOptions | None = None,
+    *,
+    first: datetime.date | None = None,
+    last: datetime.date | None = None,
+    sensor: str | None = None,
+) -> DayRows:
+    """Read a daily table, or those of a folder, onto the steps of a picture.
+
+    Parameters
+    ----------
+    path : str
+        As `find_days` takes it.
+    options : PlotOptions, optional
+        How it is read; the defaults if left out.
+    first, last : date, optional
+        Days of a folder to read, both included; all if left out.
+    sensor : str, optional
+        Which sensor of a folder of several.
+
+    Returns
+    -------
+    DayRows
+        With at least one row. A step is one row if there are few enough, else the
+        mean of some, each kind in its own way.
+
+    Raises
+    ------
+    DataError
+        If there is no such table, or there is no row in it.
+    StorageError
+        If a file cannot be read.
+    """
+    options = options or PlotOptions()
+    # By the second: how far rows are apart is found out, not assumed.
+    table = TableOptions(period_s=1, time_column=options.time_column)
+    files = find_days(path, table, first, last, sensor)
+    kept = list(files.read(table)) if len(files.tables) <= _MOST_KEPT else None
+    times = [day.times for day in kept or files.read(table)]
+    if not sum(map(len, times)):
+        raise DataError(f"{path}: must have a row to draw, but it has none")
+    grid = _grid(files, times, options)
+    parts = ((day.times, day.values) for day in kept or files.read(table))
+    return DayRows(
+        files.sensor,
+        files.columns,
+        sum(map(len, times)),
+        grid,
+        average_rows(files.columns, grid, parts),
+        files.flags(),
+    )
+
+
 def _of_folder(
     folder: str,
     first: datetime.date | None,
@@ -193,60 +277,24 @@ def _day_of(text: str, path: str) -> datetime.date:
         ) from None
 
 
-@dataclasses.dataclass(frozen=True)
-class _Flag:
-    time_us: int
-    column: str
-    value: float
-    flag: int
-    test: str
+def _grid(
+    files: DayFiles, times: Sequence[NDArray[np.int64]], options: PlotOptions
+) -> TimeGrid:
+    known = np.concatenate(times)
+    period = options.period_s or _usual_step(known)
+    start, end = int(known[0]), int(known[-1]) + period
+    if options.whole_days:
+        first, last = files.tables[0][0], files.tables[-1][0]
+        # Whole steps before the first row, so that steps and rows still agree.
+        start -= -(-(start - day_start(first)) // period) * period
+        end = max(end, day_start(last) + DAY_S)
+    return choose_grid(start, end, period, _MOST_STEPS)
 
 
-def _read_flags(content: bytes, path: str) -> list[_Flag]:
-    lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig", "replace"))))
-    if not lines or lines[0] != _FLAGS_HEADER:
-        got = ",".join(lines[0]) if lines else "no line"
-        raise TableError(
-            f"must have the columns {','.join(_FLAGS_HEADER)}, got {got[:80]!r}; make"
-            " the day again, or remove the file",
-            path=path,
-            line=1,
-        )
-    found = []
-    for number, cells in enumerate(lines[1:], start=2):
-        try:
-            stamp, column, value, flag, test = cells
-            (time_us,) = parse_stamps([stamp]).tolist()
-            found.append(_Flag(time_us, column, float(value), int(flag), test))
-        except ValueError:
-            raise TableError(
-                "must have a time stamp, a column, a number, a flag and a test, got"
-                f" {','.join(cells)[:80]!r}; make the day again, or remove the file",
-                path=path,
-                line=number,
-            ) from None
-    return found
-
-
-def _gather(flags: Sequence[_Flag]) -> dict[str, tuple[Flagged, ...]]:
-    columns = dict.fromkeys(one.column for one in flags)
-    gathered = {}
-    for column in columns:
-        parts = []
-        for flag in (_SUSPECT, _FAILED):
-            ours = [one for one in flags if (one.column, one.flag) == (column, flag)]
-            if ours:
-                times: NDArray[np.int64] = np.array([one.time_us for one in ours])
-                parts.append(
-                    Flagged(
-                        failed=flag == _FAILED,
-                        times=times // 1_000_000,
-                        values=np.array([one.value for one in ours]),
-                        tests=tuple(
-                            dict.fromkeys(one.test for one in ours if one.test)
-                        ),
-                    )
-                )
-        if parts:
-            gathered[column] = tuple(parts)
-    return gathered
+def _usual_step(times: NDArray[np.int64]) -> int:
+    """Return the time from one row to the next that is the most frequent [s]."""
+    steps = np.diff(times)
+    if not len(steps):
+        return 60
+    values, counts = np.unique(steps, return_counts=True)
+    return int(values[np.argmax(counts)])

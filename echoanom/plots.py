@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.binaxis import bin_edges, draw_bin_axis
 from echoanom.events import Event
 from echoanom.marks import (
     DAY_S,
@@ -40,7 +41,6 @@ BESIDE = "beside"
 
 # A score that spans more than this is drawn on a logarithmic axis.
 _WIDE_SPAN = 30.0
-_KILOHERTZ_FROM = 2000.0
 _FEW_COLOURS = 16
 _LONGEST_LINE = 16
 
@@ -99,7 +99,7 @@ def draw_bins(
     usual, low, high = choose_colours(panel, values, limits, difference)
     mesh = axes.pcolormesh(
         edges / DAY_S,
-        _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting),
+        bin_edges(coordinates, panel, mounting),
         np.ma.masked_invalid(values.T),
         cmap=colours or usual,
         vmin=low,
@@ -108,7 +108,7 @@ def draw_bins(
         rasterized=True,
     )
     mark_missing(axes)
-    _vertical_axis(axes, coordinates, panel, mounting)
+    draw_bin_axis(axes, coordinates, panel, mounting)
     draw_time_axis(axes, edges)
     figure = axes.get_figure()
     if not colorbar or figure is None:
@@ -359,78 +359,6 @@ def draw_learning_curve(
     axes.set(xlabel="Epoch", ylabel="Mean squared error (normalised)")
     axes.legend()
     return axes
-
-
-def _vertical_edges(
-    centres: NDArray[np.float64], panel: Panel, mounting: Mounting | None
-) -> NDArray[np.float64]:
-    if panel.along == "frequency" and _are_spread(centres):
-        # Bands that widen with frequency meet at the geometric mean.
-        logarithms = np.log(centres)
-        middles = np.exp((logarithms[1:] + logarithms[:-1]) / 2)
-        ends = centres[0] ** 2 / middles[0], centres[-1] ** 2 / middles[-1]
-        edges = np.concatenate((ends[:1], middles, ends[1:]))
-        return edges / 1000 if centres[-1] >= _KILOHERTZ_FROM else edges
-    middles = (centres[1:] + centres[:-1]) / 2
-    first = centres[0] - (middles[0] - centres[0])
-    if centres[0] >= 0:
-        # A bin does not begin above the surface, or behind the transducer.
-        first = max(0.0, first)
-    last = centres[-1] + (centres[-1] - middles[-1])
-    edges = np.concatenate(([first], middles, [last]))
-    if panel.along == "frequency" and centres[-1] >= _KILOHERTZ_FROM:
-        return edges / 1000
-    if panel.along == "range" and mounting is not None and mounting.depth_m is not None:
-        away = -edges if mounting.looking == "up" else edges
-        return np.asarray(mounting.depth_m + away)
-    return edges
-
-
-def _vertical_axis(
-    axes: Axes,
-    coordinates: Sequence[float] | NDArray[np.float64],
-    panel: Panel,
-    mounting: Mounting | None,
-) -> None:
-    edges = _vertical_edges(np.asarray(coordinates, dtype=np.float64), panel, mounting)
-    low, high = float(edges.min()), float(edges.max())
-    if panel.along == "frequency":
-        if _are_spread(np.asarray(coordinates, dtype=np.float64)):
-            _logarithmic(axes)
-        axes.set_ylim(low, high)
-        kilo = "k" if max(coordinates) >= _KILOHERTZ_FROM else ""
-        axes.set_ylabel(f"Frequency ({kilo}Hz)")
-        return
-    if panel.along == "depth":
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Depth (m)")
-        return
-    mounting = mounting or Mounting()
-    if mounting.depth_m is not None:
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Depth (m)")
-    elif mounting.looking == "up":
-        axes.set_ylim(low, high)
-        axes.set_ylabel("Range above the instrument (m)")
-    else:
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Range below the instrument (m)")
-
-
-def _are_spread(centres: NDArray[np.float64]) -> bool:
-    """Tell whether bands widen with frequency, as octaves and their thirds do."""
-    steps = np.diff(centres)
-    return bool(centres[0] > 0 and len(steps) and steps[-1] > 2 * steps[0])
-
-
-def _logarithmic(axes: Axes) -> None:
-    """Make the vertical axis logarithmic, with numbers that read as numbers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _in_lines(label: str) -> str:

@@ -16,18 +16,14 @@ from matplotlib.figure import Figure
 
 from echoanom.cli import main
 from echoanom.columns import Column, column_from_name, columns_to_json
-from echoanom.dayplots import (
-    MOST_PANELS,
-    PlotOptions,
-    draw_day,
-    plot_day,
-    read_rows,
-)
+from echoanom.dayplots import choose_panels, draw_day, not_drawn, plot_day
+from echoanom.dayrows import read_rows
 from echoanom.errors import DataError, EchoanomError, OptionError, TableError
 from echoanom.figures import as_picture
 from echoanom.marks import Flagged
 from echoanom.palette import EK500, ek500_colours
 from echoanom.panels import at_depths, find_panels
+from echoanom.plotoptions import MOST_PANELS, PlotOptions
 from echoanom.plots import draw_lines
 from echoanom.tablewriting import write_day
 
@@ -446,8 +442,8 @@ def test_a_table_of_many_quantities_is_drawn_in_part_and_says_so(
     columns = [Column(f"q{n}x", "many") for n in range(MOST_PANELS + 2)]
     path = write(tmp_path / "many", columns, numbers(9, len(columns)))
     rows = read_rows(path)
-    assert len(rows.panels(PlotOptions())) == MOST_PANELS
-    assert rows.not_drawn(PlotOptions()) == ["q12x", "q13x"]
+    assert len(choose_panels(rows.columns, PlotOptions())) == MOST_PANELS
+    assert not_drawn(rows.columns, PlotOptions()) == ["q12x", "q13x"]
 
 
 def test_a_quantity_that_is_not_there_is_refused_with_those_that_are(

@@ -34,8 +34,8 @@ LAYERS = (
     " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
     " training",
     "events evaluation",
-    "timegrid panels palette marks plots reconstruction figures page report dayrows"
-    " dayplots",
+    "timegrid panels binaxis palette marks plots reconstruction figures page report"
+    " plotoptions dayflags dayrows dayplots",
     "testing",
     "cloud",
     "cli __main__",

@@ -166,8 +166,10 @@ def plot(
             f"--out must end in {', '.join(f'.{one}' for one in _FORMS)}, got {out!r}"
         )
     from echoanom import publishing
-    from echoanom.dayplots import PlotOptions, draw_day, read_rows
+    from echoanom.dayplots import choose_panels, draw_day, not_drawn
+    from echoanom.dayrows import read_rows
     from echoanom.figures import PictureFormat, as_picture
+    from echoanom.plotoptions import PlotOptions
     from echoanom.stamps import format_stamp
 
     assert form in get_args(PictureFormat)
@@ -187,7 +189,8 @@ def plot(
     rows = read_rows(table, options, first=first, last=last, sensor=sensor)
     figure = draw_day(rows, options)
     publishing.write_bytes(out, as_picture(figure, form, dpi))  # type: ignore[arg-type]
-    drawn = [panel.quantity for panel in rows.panels(options)]
+    drawn = [panel.quantity for panel in choose_panels(rows.columns, options)]
+    left_out = not_drawn(rows.columns, options)
     told = {
         "picture": out,
         "sensor": rows.sensor,
@@ -195,7 +198,7 @@ def plot(
         "to": format_stamp(int(rows.grid.edges[-1])),
         "rows": rows.rows,
         "panels": drawn,
-        "not_drawn": rows.not_drawn(options),
+        "not_drawn": left_out,
     }
     if as_json:
         print_json(told)
@@ -204,6 +207,6 @@ def plot(
         f"{out}: {count(rows.rows, 'row')} of {rows.sensor}, {told['from']} to"
         f" {told['to']}: {', '.join(drawn)}"
     ]
-    if told["not_drawn"]:
-        lines.append(f"not drawn: {', '.join(rows.not_drawn(options))}")
+    if left_out:
+        lines.append(f"not drawn: {', '.join(left_out)}")
     print_lines(lines)
