@@ -163,24 +163,14 @@ def _numbered(text: TextIO, options: PointOptions) -> Iterator[tuple[int, str]]:
 
 
 def _sniff(lines: list[str]) -> str:
-    """Find the separator that cuts the most lines, from the end, into as many cells."""
-    best, most = "", (0, 0)
+    """Find the separator that cuts the most lines into as many cells as the header."""
+    best, most = "", 0
     for separator in _CANDIDATES:
         counts = [len(_split(line, separator)) for line in lines]
-        if counts[-1] < 2:
-            continue
-        alike = _alike_from_the_end(counts)
-        # A decimal comma cuts samples alike, too, but not the header.
-        whole = alike == len(lines)
-        score = (int(whole), alike)
-        if score > most:
-            best, most = separator, score
+        alike = counts.count(counts[0])
+        if counts[0] > 1 and alike > most:
+            best, most = separator, alike
     return best
-
-
-def _alike_from_the_end(counts: list[int]) -> int:
-    same = itertools.takewhile(lambda count: count == counts[-1], reversed(counts))
-    return sum(1 for _ in same)
 
 
 def _split(line: str, separator: str) -> list[str]:

@@ -53,10 +53,10 @@ def parse_times(
     stamps = pd.Series(list(texts), dtype=str).str.strip()
     if factor := _EPOCHS.get(options.time_format):
         parsed = pd.to_numeric(stamps, errors="coerce").to_numpy(np.float64)
-        bad = ~np.isfinite(parsed) | (np.abs(parsed) * factor > 1e17)
+        bad = ~np.isfinite(parsed) | (np.abs(parsed) * factor > 9e18)
         times = np.rint(np.where(bad, 0.0, parsed) * factor).astype(np.int64)
     else:
-        aware = stamps.str.contains(_OFFSET, regex=True).to_numpy(bool)
+        aware = np.array(stamps.str.contains(_OFFSET, regex=True), dtype=np.bool_)
         if "%z" in options.time_format.lower():
             aware[:] = True
         _require_alike(aware, stamps, lines, options, path)
