@@ -16,6 +16,7 @@ from echoanom.errors import (
     ColumnsError,
     DataError,
     EchoanomError,
+    InstrumentFileError,
     MetaInfoError,
     MissingExtraError,
     OptionError,
@@ -33,11 +34,12 @@ EXAMPLES = [
     TableError("must be a number, got 'x'", path="a.csv", line=3, column="u_5m"),
     MetaInfoError("must be a count", path="meta_info.txt", line=2),
     ColumnsError("lacks u_5m", path="a.csv"),
+    InstrumentFileError("must be whole, got 3 bytes", "cruise.raw"),
     MissingExtraError("the report", "report"),
     *(
         found("what must hold")
         for found in CLASSES
-        if not issubclass(found, TableError | MissingExtraError)
+        if not issubclass(found, TableError | InstrumentFileError | MissingExtraError)
     ),
 ]
 

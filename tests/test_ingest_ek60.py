@@ -121,15 +121,15 @@ def test_sv_is_what_echopype_makes_of_the_whole_file(whole: Path) -> None:
     assert np.abs(times - theirs).max() <= 5
 
 
-@pytest.mark.parametrize("pings", [1, 7])
+@pytest.mark.parametrize("pings", [1, 4])
 def test_sv_does_not_depend_on_the_size_of_the_pieces(
-    monkeypatch: pytest.MonkeyPatch, whole: Path, pings: int
+    monkeypatch: pytest.MonkeyPatch, pings: int
 ) -> None:
     options = {"frequencies_hz": (38000.0, 120000.0), "noise_cell_m": 10.0}
-    expected = samples(whole, **options)
-    monkeypatch.setattr("echoanom.ingest.ek60._PIECE_SAMPLES", pings * 5 * 994)
-    found = blocks(whole, **options)
-    assert [len(block.times_us) for block in found][0] == pings
+    expected = samples(SIX_PINGS, **options)
+    monkeypatch.setattr("echoanom.ingest.ek60._PIECE_SAMPLES", pings * 2 * 994)
+    found = blocks(SIX_PINGS, **options)
+    assert max(len(block.times_us) for block in found) == pings
     values = np.concatenate([block.values for block in found])
     assert values.tobytes() == expected.tobytes()
 
@@ -560,7 +560,7 @@ def test_a_frequency_that_is_not_there_is_named_with_those_that_are() -> None:
         blocks(SIX_PINGS, frequencies_hz=(333000.0,))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     changes=st.lists(
         st.tuples(st.integers(0, len(CONTENT) - 1), st.integers(0, 255)),

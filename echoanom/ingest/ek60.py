@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ class EK60:
                 continue
             with one.here() as local, RawFile(one.path, local) as file:
                 found = Pings(file)
-                for pings in _pieces(found, start_us, stop_us):
+                for pings in _pieces(found, start_us, stop_us, self._size):
                     block = self._block(file, found.config, pings)
                     if columns and block.columns != columns:
                         raise _other_columns(one.path, pings[0], columns, block.columns)
@@ -165,6 +165,14 @@ class EK60:
             The same.
         """
         return columns, values
+
+    def _size(self, ping: Ping) -> int:
+        """Count the samples that are asked for."""
+        wanted = self.options.frequencies_hz
+        channels = [read_settings(one) for one in ping.datagrams]
+        return sum(
+            one.samples for one in channels if not wanted or one.frequency_hz in wanted
+        )
 
     def _block(self, file: RawFile, config: Config, pings: Sequence[Ping]) -> Block:
         # Settings may alternate: pings that share them are calibrated together.
@@ -260,15 +268,20 @@ class EK60:
         return None if self.options.look == "up" else channel.depth_m
 
 
-def _pieces(pings: Pings, start_us: int, stop_us: int) -> Iterator[list[Ping]]:
+def _pieces(
+    pings: Pings, start_us: int, stop_us: int, size_of: Callable[[Ping], int]
+) -> Iterator[list[Ping]]:
     piece: list[Ping] = []
+    sizes: dict[bytes, int] = {}
     samples = 0
     for ping in pings:
         if ping.time_us >= stop_us:
             break
         if ping.time_us < start_us:
             continue
-        size = sum(read_settings(one).samples for one in ping.datagrams)
+        if ping.settings not in sizes:
+            sizes[ping.settings] = size_of(ping)
+        size = sizes[ping.settings]
         if piece and samples + size > _PIECE_SAMPLES:
             yield piece
             piece, samples = [], 0
