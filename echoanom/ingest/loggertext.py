@@ -176,7 +176,11 @@ def _sniff(lines: list[str]) -> str:
 def _split(line: str, separator: str) -> list[str]:
     if separator == " ":
         return line.split()
-    return next(csv.reader([line], delimiter=separator), [])
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        # It is read again, where the line can be named.
+        return [line]
 
 
 def _cells(
