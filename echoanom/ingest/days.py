@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -282,7 +283,10 @@ def _make(task: DayTask, files: Sequence[InstrumentFile]) -> _Made:
     if read.means is None:
         return _Made(DayReport(task.day, 0, ()))
     values = read.means.means()
-    sampled = read.means.samples >= task.instrument.least_samples
+    least = task.instrument.least_samples
+    if least > 1:
+        least = math.ceil(least * task.options.period_s / 60)
+    sampled = read.means.samples >= least
     values[~sampled] = np.nan
     filled = np.zeros(values.shape, dtype=np.bool_)
     fill_gaps(values, filled, read.columns, read.gap_rows)

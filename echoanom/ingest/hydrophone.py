@@ -41,6 +41,7 @@ from echoanom.options import Options
 
 _MINUTE_S = 60
 _MINUTE_US = _MINUTE_S * 1_000_000
+_MOST_BANDS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +104,7 @@ class HydrophoneOptions(Options):
             0 < self.lowest_hz < self.band_hz,
             *(self, "lowest_hz", f"above 0 and below band_hz ({self.band_hz:g})"),
         )
-        _require(
-            0.01 <= self.bandwidth_hz <= self.band_hz,
-            *(self, "bandwidth_hz", f"from 0.01 to band_hz ({self.band_hz:g})"),
-        )
+        _require(0 < self.bandwidth_hz <= 1e7, self, "bandwidth_hz", "above 0")
         _require(self.channel >= 1, self, "channel", "at least 1")
         _require(0 < self.min_coverage <= 1, self, "min_coverage", "above 0, at most 1")
         _require(0.001 <= self.dropout_s <= 60, self, "dropout_s", "from 0.001 to 60")
@@ -142,24 +140,29 @@ class HydrophoneOptions(Options):
             )
 
     def _check_resolution(self) -> None:
+        line_hz = 1 / self.segment_s
+        if self.bands == "linear":
+            least_hz = max(line_hz * (1 - 1e-9), self.band_hz / _MOST_BANDS)
+            _require(
+                self.bandwidth_hz >= least_hz,
+                *(self, "bandwidth_hz", f"at least {least_hz:.4g} Hz, as segments of"),
+                f"{self.segment_s:g} s and at most {_MOST_BANDS:,} bands ask for",
+            )
         bands = self.bands_up_to(self.band_hz)
         _require(
             bool(bands),
-            self,
-            "band_hz",
-            f"such that a band fits above {self.lowest_hz:g}",
+            *(self, "band_hz", f"such that a band fits above {self.lowest_hz:g} Hz"),
         )
-        line_hz = 1 / self.segment_s
         lowest = bands[0]
-        clear = lowest.low_hz >= (LOWEST_LINE - 0.5) * line_hz * (1 - 1e-9)
+        least_s = max(1 / lowest.width_hz, (LOWEST_LINE - 0.5) / lowest.low_hz)
         _require(
-            clear and lowest.width_hz >= line_hz * (1 - 1e-9),
+            self.segment_s >= least_s * (1 - 1e-9),
             *(
                 self,
                 "segment_s",
                 f"long enough for the band at {lowest.label} Hz, that",
             ),
-            f"is {max(1 / lowest.width_hz, 1.5 / lowest.low_hz):.3g} at least",
+            f"is {least_s:.3g} at least",
         )
 
     def bands_up_to(self, highest_hz: float) -> tuple[Band, ...]:

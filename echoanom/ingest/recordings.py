@@ -27,6 +27,8 @@ STEPS = {
 }
 _PIECE_FRAMES = 1 << 18
 _NOTE_BYTES = 4096
+# What libsndfile says where a FLAC says nothing.
+_UNKNOWN_FRAMES = 1 << 62
 _MARKED_LATER = 0xFFFFFFFF
 
 
@@ -88,13 +90,14 @@ def read_header(path: str, local: str) -> Header:
         header = Header(
             int(sound.frames), sound.samplerate, sound.channels, sound.subtype, note
         )
-        flac = sound.format == "FLAC"
-    if not flac:
-        header = dataclasses.replace(header, note=_walk_chunks(path, local))
-    if header.frames == 0:
-        raise InstrumentFileError(
-            "must hold samples, got a header and nothing behind it; leave it out", path
-        )
+        if sound.format != "FLAC":
+            header = dataclasses.replace(header, note=_walk_chunks(path, local))
+        if header.frames == 0:
+            raise InstrumentFileError(
+                "must hold samples, got a header and nothing behind it; leave it out",
+                path,
+            )
+        _require_last(path, sound)
     return header
 
 
@@ -213,6 +216,29 @@ def _library_errors(path: str) -> Iterator[None]:
         ) from None
 
 
+def _require_last(path: str, sound: Any) -> None:
+    """Refuse a file whose last sample is not there: a FLAC's size does not tell."""
+    import soundfile
+
+    if sound.frames >= _UNKNOWN_FRAMES:
+        raise InstrumentFileError(
+            "must say in its header how many samples it has, got a stream without;"
+            " encode it again from a file",
+            path,
+        )
+    try:
+        sound.seek(sound.frames - 1)
+        there = len(sound.read(1, dtype="float64"))
+    except soundfile.SoundFileError:
+        there = 0
+    if not there:
+        raise InstrumentFileError(
+            f"must hold the {sound.frames} samples that its header promises, but the"
+            " last is not there: it was cut short; copy it again, or leave it out",
+            path,
+        )
+
+
 def _walk_chunks(path: str, local: str) -> str:
     """Check the size of a WAV's samples, and return the note beside them."""
     notes = []
@@ -231,6 +257,8 @@ def _walk_chunks(path: str, local: str) -> str:
                 _check_data(path, length, size - behind)
             elif name == b"bext":
                 notes.append(_broadcast_time(file.read(min(length, 338))))
+            elif name == b"guan":
+                notes.append(_text(file.read(min(length, _NOTE_BYTES))))
             elif name == b"LIST":
                 notes.append(_comment(file, behind + length))
             # Chunks begin at even places.

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from echoanom.errors import InstrumentFileError, OptionError
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+_END = datetime.datetime(3000, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 _DATE = r"(?P<Y>(?:19|20)\d\d)-?(?P<m>\d\d)-?(?P<d>\d\d)"
@@ -20,13 +21,16 @@ _SHORT_DATE = r"(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)"
 _CLOCK = r"(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)"
 _CLOCK_APART = r"(?P<H>\d\d)[-:._](?P<M>\d\d)[-:._](?P<S>\d\d)"
 _BEHIND = r"(?:\.(?P<f>\d{1,6}))?(?P<z>Z)?(?!\d)"
+_ZONE_BEHIND = r"(?P<f>)(?P<z>[+-](?:0\d|1[0-4])(?:00|15|30|45))(?!\d)"
 _LAYOUTS = tuple(
-    (example, re.compile(text + _BEHIND))
+    (example, re.compile(text))
     for example, text in (
-        ("67416073.210610033655", rf"\d\.{_SHORT_DATE}{_CLOCK}"),
-        ("20210610T033655Z or 20210610_033655", rf"(?<!\d){_DATE}[T_ -]?{_CLOCK}"),
-        ("2021-06-10_03-36-55", rf"(?<!\d){_DATE}[T_ -]{_CLOCK_APART}"),
-        ("210610_033655", rf"(?<!\d){_SHORT_DATE}[T_]{_CLOCK}"),
+        ("67416073.210610033655", rf"\d\.{_SHORT_DATE}{_CLOCK}{_BEHIND}"),
+        ("20210610T033655+0200", rf"(?<!\d){_DATE}T{_CLOCK}{_ZONE_BEHIND}"),
+        ("20210610T033655Z", rf"(?<!\d){_DATE}T{_CLOCK}{_BEHIND}"),
+        ("20210610_033655", rf"(?<!\d){_DATE}[_ -]?{_CLOCK}{_BEHIND}"),
+        ("2021-06-10_03-36-55", rf"(?<!\d){_DATE}[T_ -]{_CLOCK_APART}{_BEHIND}"),
+        ("210610_033655", rf"(?<!\d){_SHORT_DATE}[T_]{_CLOCK}{_BEHIND}"),
     )
 )
 # "Recorded at 03:36:55 10/06/2021 (UTC+2) by AudioMoth ...".
@@ -92,7 +96,7 @@ class StartTimes:
         stem, _ = os.path.splitext(posixpath.basename(path.replace(os.sep, "/")))
         moments = self._by_pattern(stem) if self.pattern else self._found(stem, note)
         for moment in moments:
-            if _EPOCH <= moment.replace(tzinfo=None):
+            if _EPOCH <= moment.replace(tzinfo=None) < _END:
                 return self._microseconds(moment)
         if self.pattern:
             raise InstrumentFileError(
@@ -148,8 +152,9 @@ def _moment(match: re.Match[str]) -> datetime.datetime:
 def _zone(text: str) -> datetime.timezone:
     if text in ("", "Z"):
         return datetime.UTC
-    hours, _, minutes = text[1:].partition(":")
-    ahead = datetime.timedelta(hours=int(hours), minutes=int(minutes or 0))
+    # +2, +0230 or +02:30.
+    hours, minutes = re.findall(r"\d\d?", text + " 0")[:2]
+    ahead = datetime.timedelta(hours=int(hours), minutes=int(minutes))
     return datetime.timezone(-ahead if text.startswith("-") else ahead)
 
 
