@@ -106,7 +106,7 @@ RESULTS = benchmarks/results
 measure: environment-dev
 	$(or $(PEERS),$(BIN)/python) benchmarks/throughput.py $(if $(PEERS),--peers) \
 		--json $(RESULTS)/throughput.json
-	for name in fifo convert scoring training memory s3 cluster serving; do \
+	for name in fifo convert tables scoring training memory s3 cluster serving; do \
 		$(BIN)/python benchmarks/$$name.py --json $(RESULTS)/$$name.json || exit 1; done
 	$(BIN)/python tools/performance_page.py $(RESULTS) docs/performance.md \
 		docs/images/throughput.png

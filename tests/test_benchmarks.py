@@ -155,6 +155,22 @@ def test_conversion_is_held_against_parsers_of_the_same_cells(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_parquet_is_measured_beside_csv_of_the_same_tables(tmp_path: Path) -> None:
+    found = run(tmp_path, "tables.py", "--toy")
+    assert found["benchmark"] == "tables" and found["columns"] == 16
+    lines = {(line["tables"], line["what"]): line for line in found["results"]}
+    assert lines.keys() == {
+        (tables, what)
+        for tables in ("rounded", "full")
+        for what in ("size", "write", "read", "convert")
+    }
+    assert all(min(x["csv"], x["parquet"], x["ratio"]) > 0 for x in lines.values())
+    # More digits are more text; Parquet is smaller than either.
+    assert lines["full", "size"]["csv"] > lines["rounded", "size"]["csv"]
+    assert all(lines[kind, "size"]["ratio"] > 1 for kind in ("rounded", "full"))
+
+
+@pytest.mark.slow
 def test_clusters_of_one_and_two_workers_do_the_same_work(tmp_path: Path) -> None:
     found = run(tmp_path, "cluster.py", "--toy")
     assert found["benchmark"] == "cluster"

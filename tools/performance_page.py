@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 NAMES = (
     *("throughput", "fifo", "convert", "scoring", "training", "memory"),
-    *("s3", "cluster", "serving"),
+    *("s3", "cluster", "serving", "tables"),
 )
 CASES = ("shuffled stride 1", "sequential stride 64", "sequential stride 1")
 OURS, THEIRS = "#0072b2", "#999999"  # told apart without colour vision, too
@@ -74,6 +74,9 @@ def page(results: dict[str, Figures]) -> str:
         "## Conversion",
         _machine(results["convert"]),
         *_conversion(results["convert"]),
+        "## Parquet",
+        _machine(results["tables"]),
+        _tables(results["tables"]),
         "## Scoring",
         _machine(results["scoring"]),
         _scoring(results["scoring"]),
@@ -266,6 +269,34 @@ def _conversion(results: Figures) -> Iterable[str]:
                 for line in lines
             ),
         )
+
+
+def _tables(results: Figures) -> str:
+    table = _table(
+        (
+            *("tables", "what", "CSV", "Parquet", "CSV over Parquet"),
+            *("lowest", "highest", "CPU"),
+        ),
+        (
+            (
+                line["tables"],
+                f"{line['what']} [{line['unit']}]",
+                *(_number(line[key]) for key in ("csv", "parquet", "ratio")),
+                *(
+                    f"{line[key]:.2f}" if key in line else ""
+                    for key in ("lowest", "highest", "cpu_ratio")
+                ),
+            )
+            for line in results["results"]
+        ),
+    )
+    return (
+        f"Daily tables of {results['columns']:,} columns, rounded to two decimals or of"
+        " full precision; above 1, Parquet is smaller or faster. The last column is the"
+        " ratio of processor time.\n\n"
+        f"{table}\n\nMedians of {results['repeats']} turns over {results['days']} days,"
+        " one process."
+    )
 
 
 def _scoring(results: Figures) -> str:
