@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _IMAGE_HEIGHTS = {1: 3.4, 2: 2.4}
 _IMAGE, _LINES = 1.9, 0.95
 _ALONE = 2.2
+_SECONDS_BELOW = 300
 
 
 def plot_day(
@@ -120,9 +121,13 @@ def draw_day(rows: DayRows, options: PlotOptions | None = None) -> Figure:
         shared = shared or axes
         bar = figure.add_subplot(layout[row, 1]) if panel.is_image else None
         draw_panel(axes, panel, rows, options, limits=within, colorbar_axes=bar)
-        # The title says year and days.
-        axes.xaxis.get_offset_text().set_visible(False)
-        if row < len(panels) - 1:
+        last = row == len(panels) - 1
+        # The title says year and days, but not the minute that ticks a few seconds
+        # apart are of.
+        edges = rows.grid.edges
+        said = last and edges[-1] - edges[0] < _SECONDS_BELOW
+        axes.xaxis.get_offset_text().set_visible(bool(said))
+        if not last:
             axes.tick_params(labelbottom=False)
             axes.set_xlabel("")
     figure.align_ylabels()

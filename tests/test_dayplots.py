@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import importlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from matplotlib import image
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
+from echoanom import publishing, storage
 from echoanom.cli import main
 from echoanom.columns import Column, column_from_name, columns_to_json
 from echoanom.dayplots import choose_panels, draw_day, not_drawn, plot_day
@@ -26,6 +28,7 @@ from echoanom.panels import at_depths, find_panels
 from echoanom.plotoptions import MOST_PANELS, PlotOptions
 from echoanom.plots import draw_lines
 from echoanom.tablewriting import write_day
+from echoanom.testing.s3server import S3Server
 
 DAY = datetime.date(2019, 8, 1)
 START = 1_564_617_600
@@ -399,6 +402,13 @@ def test_the_axis_is_of_the_rows_or_of_whole_days(tmp_path: Path) -> None:
     assert axes.get_xlim() == (START / 86_400, START / 86_400 + 1)
 
 
+def test_ticks_of_seconds_say_the_minute_that_they_are_of(tmp_path: Path) -> None:
+    for period, said in ((1, True), (60, False)):
+        path = write(tmp_path / "e", echosounder(), numbers(40, 5), period_s=period)
+        (axes,) = panels_of(plot_day(path))
+        assert axes.xaxis.get_offset_text().get_visible() == said
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_folder_is_drawn_from_its_first_day_to_its_last(
     tmp_path: Path, form: str
@@ -583,11 +593,12 @@ def test_the_command_writes_a_picture_and_says_what_is_in_it(
     ("arguments", "status", "message"),
     [
         (["--out", "x.gif"], 2, "--out must end in .png, .pdf, .svg"),
+        (["--period", "7"], 2, "--period must be a whole number"),
         (["--limits", "1"], 2, "[QUANTITY=]LOW,HIGH"),
         (["--limits", "sea_level=2,1"], 2, "limits of sea_level must be two numbers"),
         (["--quantity", "Sv"], 2, "one of sea_level, wind_dir, got 'Sv'"),
     ],
-    ids=["suffix", "one limit", "limits reversed", "unknown quantity"],
+    ids=["suffix", "period", "one limit", "limits reversed", "unknown quantity"],
 )
 def test_wrong_usage_is_told_in_one_line(
     tmp_path: Path,
@@ -603,6 +614,22 @@ def test_wrong_usage_is_told_in_one_line(
 
 
 @pytest.mark.slow
+def test_tables_and_pictures_may_be_in_a_store(s3: S3Server, tmp_path: Path) -> None:
+    bucket = s3.make_bucket("plots")
+    local = Path(buoy(tmp_path, FLAGS))
+    sensor = storage.join(bucket, "buoy")
+    for path in tmp_path.glob("buoy/**/*.*"):
+        name = path.relative_to(tmp_path / "buoy").as_posix()
+        publishing.write_bytes(storage.join(sensor, name), path.read_bytes())
+    table = storage.join(sensor, "tabular", local.name)
+    picture = storage.join(bucket, "day.png")
+    assert main(["plot", table, "--out", picture, "--dpi", "50"]) == 0
+    expected = as_picture(plot_day(str(local)), "png", 50)
+    assert storage.read_bytes(picture) == expected
+    assert as_picture(plot_day(sensor), "png", 50) == expected
+
+
+@pytest.mark.slow
 def test_the_sample_days_are_drawn(tmp_path: Path) -> None:
     sample = Path(__file__).resolve().parent.parent / "examples" / "data" / "adcp"
     rows = read_rows(str(sample))
@@ -611,3 +638,21 @@ def test_the_sample_days_are_drawn(tmp_path: Path) -> None:
     assert [axes.get_ylabel() for axes in panels_of(figure)] == [
         "Range above the instrument (m)"
     ] * 2
+
+
+@pytest.mark.slow
+def test_the_pictures_of_the_documentation_are_small_and_the_same_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).resolve().parent.parent
+    monkeypatch.syspath_prepend(str(root / "tools"))
+    make_pictures = importlib.import_module("make_pictures")
+    page = (root / "docs" / "plot.md").read_text()
+    made = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        make_pictures.draw_days(tmp_path / name)
+        made.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
+    assert made[0] == made[1] and len(made[0]) == 3
+    for name, picture in made[0].items():
+        assert f"(images/{name})" in page and len(picture) < 150_000

@@ -185,7 +185,8 @@ def plot(
             time_column=time_column,
         )
     except OptionError as error:
-        raise click.UsageError(str(error)) from None
+        message = str(error).replace("period_s", "--period", 1)
+        raise click.UsageError(message) from None
     rows = read_rows(table, options, first=first, last=last, sensor=sensor)
     figure = draw_day(rows, options)
     publishing.write_bytes(out, as_picture(figure, form, dpi))  # type: ignore[arg-type]
