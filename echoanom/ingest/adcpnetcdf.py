@@ -112,6 +112,7 @@ class NetcdfProfiles:
         self._sources, self._from = found.found, found.turned_round
         leading = next(iter(self._sources.values()))
         self._time_dim, self._bin_dim = self._dimensions(leading)
+        self._bins = self._find_bins()
         if options.needs_velocity and "echo" in options.wanted:
             echo = self._search.find("echo", self._bin_dim)
             if echo and self._time_dim in dataset.variables[echo].dims:
@@ -124,7 +125,6 @@ class NetcdfProfiles:
                     f" {', '.join(map(str, dataset.variables[source.name].dims))}"
                 )
         self.times_us: NDArray[np.int64] = self._read_times()
-        self._bins = self._find_bins()
         self._judges = {
             role: name
             for role in ("correlation", "percent_good")
@@ -246,10 +246,11 @@ class NetcdfProfiles:
         coder = xr.coders.CFDatetimeCoder(use_cftime=False, time_unit="ns")
         try:
             decoded = coder.decode(self._dataset.variables[name].load(), name).values
-        except _UNREADABLE as error:
+        except _UNREADABLE:
+            calendar = self._search.attribute(name, "calendar") or "standard"
             raise self._search.error(
-                f"{name} must be times of the standard calendar, got {unit!r}"
-                f" ({_one_line(error)}); write it again with another unit"
+                f"{name} must be times of the standard calendar, got {unit!r} of the"
+                f" {calendar} one; write it again with another unit"
             ) from None
         # Days counted as a fraction are off by less than a millisecond, and would put
         # what was measured on the minute into the one before.

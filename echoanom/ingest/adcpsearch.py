@@ -225,9 +225,10 @@ class Search:
                 f" {frame or 'what looks like beams or axes: ' + ', '.join(odd)};"
                 f" {TO_EARTH}, or name variables with --variables {flag}"
             )
+        what = " and ".join(roles) + ("" if "time" in roles else " along time")
         return self.error(
-            f"must have {' and '.join(roles)} along time, got {found}; looked for"
-            f" {looked}; name them with --variables {flag}"
+            f"must have {what}, got {found}; looked for {looked}; name them with"
+            f" --variables {flag}"
         )
 
     def error(self, message: str) -> InstrumentFileError:
