@@ -319,6 +319,11 @@ def test_the_surface_cannot_be_told_without_a_depth(tmp_path: Path) -> None:
     assert samples(declared)[0].notna().all().all()
 
 
+def test_a_depth_needs_to_know_where_the_instrument_looks(tmp_path: Path) -> None:
+    path = write(profiles(), tmp_path / "a.nc")
+    assert "say it with --looking" in refusal(path, instrument_depth_m=20.0)
+
+
 def test_bins_beyond_the_longest_range_have_no_columns(tmp_path: Path) -> None:
     path = write(profiles(), tmp_path / "a.nc")
     values, _ = samples(path, max_range_m=4.0)

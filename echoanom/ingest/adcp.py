@@ -257,7 +257,13 @@ class Adcp:
             )
         known = options.looking != "declared" or layout.looking
         instrument_m = options.instrument_depth_m
-        if instrument_m is not None and known and bins.ranges_m and not bins.depths_m:
+        if instrument_m is not None and not known and bins.ranges_m:
+            raise InstrumentFileError(
+                "must say where the instrument looks for --instrument-depth, got"
+                " nothing; say it with --looking",
+                path,
+            )
+        if instrument_m is not None and bins.ranges_m and not bins.depths_m:
             sign = -1 if looking == "up" else 1
             depths = tuple(round(instrument_m + sign * x, 4) for x in bins.ranges_m)
             bins = dataclasses.replace(bins, depths_m=depths)

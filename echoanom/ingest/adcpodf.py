@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from echoanom.errors import InstrumentFileError
 from echoanom.ingest import currents
 from echoanom.ingest.adcpoptions import AdcpOptions
-from echoanom.ingest.adcpprofiles import Bins, Layout, Profiles, places_of, times_of
+from echoanom.ingest.adcpprofiles import (
+    Array,
+    Bins,
+    Layout,
+    Profiles,
+    places_of,
+    times_of,
+)
 from echoanom.ingest.adcpvariables import angle_factor, is_decibel, speed_factor
 
 MAGIC = b"ODF_HEADER"
@@ -68,10 +75,14 @@ class OdfProfiles:
         except InstrumentFileError as error:
             raise InstrumentFileError(error.message, path) from None
         self._parameters, self._cells = table.parameters, table.cells
+        roles = (*_CODES, "correlation", "percent_good")
+        if others := sorted(set(options.named) - set(roles[:6]) - set(roles[7:])):
+            raise self._error(
+                f"--variables can name {', '.join(roles[:6] + roles[7:])} of ODF, got"
+                f" {others[0]}"
+            )
         self._index = {
-            role: index
-            for role in (*_CODES, "correlation", "percent_good")
-            if (index := self._find(role)) is not None
+            role: index for role in roles if (index := self._find(role)) is not None
         }
         self._factors = self._check_parameters()
         self.times_us: NDArray[np.int64] = times_of(
@@ -102,7 +113,7 @@ class OdfProfiles:
         """
         rows = slice(first, behind)
         fields = {
-            role: self._cells[rows, self._index[role], None] * factor
+            role: self._unflagged(rows, self._index[role])[:, None] * factor
             for role, factor in self._factors.items()
         }
         if "speed" in fields:
@@ -118,6 +129,18 @@ class OdfProfiles:
             if role in self._index
         }
         return Profiles(fields, **judges)
+
+    def _unflagged(self, rows: slice, index: int) -> Array:
+        """Take a parameter's values, without those that the flag behind it calls bad."""
+        values: Array = self._cells[rows, index]
+        code = self._parameters[index].get("CODE", "")
+        behind = self._parameters[index + 1 : index + 2]
+        for parameter in behind:
+            flag = parameter.get("CODE", "")
+            if flag == f"Q{code}" or re.fullmatch(r"QQQQ(_\d+)?", flag):
+                bad = np.isin(self._cells[rows, index + 1], self._options.bad_flags)
+                values = np.where(bad, np.nan, values)
+        return values
 
     def _error(self, message: str) -> InstrumentFileError:
         return InstrumentFileError(message, self._path)
@@ -205,7 +228,8 @@ class _Table:
 
     def __init__(self, local: str) -> None:
         with open(local, "rb") as file:
-            lines = file.read().decode("latin-1").splitlines()
+            # `splitlines` would take other control characters for ends, too.
+            lines = re.split(r"\r\n|\n|\r", file.read().decode("latin-1"))
         blocks, start = _header(lines, local)
         self.parameters: Sequence[Mapping[str, str]] = [
             values for name, values in blocks if name == "PARAMETER_HEADER"
