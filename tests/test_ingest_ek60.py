@@ -474,6 +474,8 @@ def test_a_clock_that_runs_backwards_is_named_with_time_and_byte(
         ("no_samples", 80, "<i", 0, "samples from the first on, got 0"),
         ("samples_beyond", 80, "<i", 10_000, "must have 40084 bytes in RAW0"),
         ("clock_not_set", 4, "<Q", 0, "a time from 1980 to 2099"),
+        ("time_beyond", 4, "<Q", 2**64 - 1, "a time from 1980 to 2099"),
+        ("range_beyond", 36, "<f", 0.09, "a range .* got 64"),
     ],
 )
 def test_wrong_numbers_in_a_ping_are_named(
@@ -485,6 +487,15 @@ def test_wrong_numbers_in_a_ping_are_named(
     place = len(put_together(wrong[: 1 + CHANNELS]))
     with pytest.raises(InstrumentFileError, match=rf"byte {place}: .*{message}"):
         as_file(write(tmp_path / f"{name}.raw", wrong))
+
+
+def test_sv_beyond_all_numbers_is_refused(tmp_path: Path) -> None:
+    def absorbing(datagram: bytes) -> bytes:
+        return with_number(datagram, 44, "<f", 9.0)
+
+    path = write(tmp_path / "dark.raw", change(six_pings(), [2, 7], absorbing))
+    with pytest.raises(InstrumentFileError, match=r"got 3\d{3}.* dB at 70000 Hz"):
+        blocks(path)
 
 
 def test_a_pulse_without_a_gain_needs_one_given(tmp_path: Path) -> None:
@@ -528,7 +539,7 @@ def test_a_pulse_without_a_gain_needs_one_given(tmp_path: Path) -> None:
                     *six_pings()[1:],
                 ]
             ),
-            "must have numbers for channel 1 in CON0",
+            "must have gains .dB. from -100 to 100, got nan for channel 1 in CON0",
         ),
     ],
 )
@@ -601,14 +612,30 @@ def test_damage_ends_in_one_line_or_not_at_all(changes: list[tuple[int, int]]) -
         ({"look": "up", "min_depth_m": 5.0}, "instrument_depth_m must be given"),
         ({"look": "left"}, "look must be down or up"),
         ({"tilt_deg": 90.0}, "from 0 to less than 90"),
-        ({"range_bin_m": math.nan}, "range_bin_m must be a number from 0"),
-        ({"beam_angle": (0.0,), "frequencies_hz": (38000.0,)}, "less than 0 dB"),
+        ({"range_bin_m": math.nan}, "range_bin_m must be 0, or from"),
+        ({"range_bin_m": 9.0, "max_range_m": 5.0}, "range_bin_m must fit between"),
+        ({"beam_angle": (0.0,), "frequencies_hz": (38000.0,)}, "from -100 to 0 dB"),
         ({"sound_speed": 1.5}, "from 1300 to 1700"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         EK60Options(**options)
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
+    script = Path(__file__).parent.parent / "benchmarks" / "ingest.py"
+    figures = tmp_path / "figures.json"
+    subprocess.run([sys.executable, script, "--toy", "--json", figures], check=True)
+    found = json.loads(figures.read_text())
+    assert found["benchmark"] == "ingest" and found["machine"]["cores"] >= 1
+    assert [line["line"] for line in found["results"]][0] == "echopype"
+    for line in found["results"][1:]:
+        # Five channels, bins of 1 m up to 184 m; one ping a second.
+        assert line["columns"] == 5 * 184
+        assert line["rows"] == -(-line["pings"] // 60)
+        assert line["mb_per_s"] > 0 and line["peak_bytes"] > 1e7
 
 
 def test_options_survive_json() -> None:

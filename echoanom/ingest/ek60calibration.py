@@ -113,6 +113,9 @@ def calibrate(
 # It counts time in seconds since 1601 as float64, which has steps of 2 µs by now.
 _TIME_ERROR_US = 5
 
+# As power, more would not be a float64 number any more.
+_LOUDEST_DB = 2500
+
 # What libraries raise on values that they did not expect. MemoryError and the like are
 # no word on the file.
 _FAILURES = (
@@ -239,6 +242,14 @@ def _channel(
             f"pings from {precise_stamp(pings[0].time_us)} must come out of echopype"
             f" with their times and {wanted[1]} samples at {settings.frequency_hz:g}"
             f" Hz, got {sv.shape[0]} pings of {sv.shape[1]}",
+            file.path,
+        )
+    loudest = np.fmax.reduce(sv, axis=None)
+    if loudest > _LOUDEST_DB:
+        raise InstrumentFileError(
+            f"pings from {precise_stamp(pings[0].time_us)} must have Sv that is a"
+            f" number, got {loudest:g} dB at {settings.frequency_hz:g} Hz: absorption"
+            f" ({absorption:g} dB/m) or gain cannot be right; give them",
             file.path,
         )
     return Calibrated(settings.frequency_hz, settings.depth_m, ranges, absorption, sv)

@@ -118,6 +118,13 @@ class EK60Options(Options):
         ):
             if low is not None and high is not None and high <= low:
                 raise OptionError(f"{name} must be more than {low!r}, got {high!r}")
+        if self.range_bin_m and self.max_range_m is not None:
+            if self.max_range_m - self.min_range_m < self.range_bin_m:
+                raise OptionError(
+                    "range_bin_m must fit between the least and the largest range,"
+                    f" {self.min_range_m!r} and {self.max_range_m!r}, got"
+                    f" {self.range_bin_m!r}"
+                )
         depths = (self.min_depth_m, self.max_depth_m)
         if self.look == "up" and depths != (None, None):
             if self.instrument_depth_m is None:
@@ -140,7 +147,7 @@ class EK60Options(Options):
 # Limits of depth and range are those of any water on Earth, to catch wrong units.
 _RULES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("frequencies_hz", "at least 1000 Hz", lambda x: x >= 1000),
-    ("range_bin_m", "a number from 0", lambda x: x >= 0),
+    ("range_bin_m", "0, or from 0.01 to 1000 m", lambda x: not x or 0.01 <= x <= 1000),
     ("min_range_m", "a number from 0", lambda x: x >= 0),
     ("max_range_m", "between 0 and 12000 m", lambda x: 0 < x <= 12_000),
     ("tilt_deg", "from 0 to less than 90 degrees", lambda x: 0 <= x < 90),
@@ -153,10 +160,10 @@ _RULES: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
     ("ph", "from 6 to 10", lambda x: 6 <= x <= 10),
     ("sound_speed", "from 1300 to 1700 m/s", lambda x: 1300 <= x <= 1700),
     ("absorption", "from 0 to 1 dB/m", lambda x: 0 <= x <= 1),
-    ("gain", "a number", lambda x: True),
-    ("sa_correction", "a number", lambda x: True),
-    ("beam_angle", "less than 0 dB", lambda x: x < 0),
+    ("gain", "from -100 to 100 dB", lambda x: -100 <= x <= 100),
+    ("sa_correction", "from -100 to 100 dB", lambda x: -100 <= x <= 100),
+    ("beam_angle", "from -100 to 0 dB", lambda x: -100 <= x < 0),
     ("noise_cell_m", "a number from 0", lambda x: x >= 0),
-    ("noise_max_db", "a number", lambda x: True),
-    ("snr_db", "a number", lambda x: True),
+    ("noise_max_db", "from -1000 to 1000 dB", lambda x: -1000 <= x <= 1000),
+    ("snr_db", "from -1000 to 1000 dB", lambda x: -1000 <= x <= 1000),
 )

@@ -11,7 +11,6 @@ References
 from __future__ import annotations
 
 import dataclasses
-import math
 import struct
 from collections.abc import Iterator, Sequence
 
@@ -253,6 +252,14 @@ class Pings:
                 f" {datagram.length}; the file is damaged, copy it again",
                 datagram.offset,
             )
+        # What a clock that was never set, or damage, looks like.
+        if not 315_532_800 <= datagram.time_us // 1_000_000 < 4_102_444_800:
+            raise self._file.error(
+                "must have a time from 1980 to 2099 in RAW0, got"
+                f" {datagram.time_us // 1_000_000} s since 1970; the file is damaged,"
+                " or the sounder's clock was not set",
+                datagram.offset,
+            )
         key = _settings(datagram) + _COUNT.pack(datagram.length)
         if key not in self._known:
             wrong = _wrong(datagram, self.config)
@@ -262,14 +269,6 @@ class Pings:
                     datagram.offset,
                 )
             self._known.add(key)
-        # What a clock that was never set, or damage, looks like.
-        if not 315_532_800 <= datagram.time_us // 1_000_000 < 4_102_444_800:
-            raise self._file.error(
-                "must have a time from 1980 to 2099 in RAW0, got"
-                f" {datagram.time_us // 1_000_000} s since 1970; the file is damaged,"
-                " or the sounder's clock was not set",
-                datagram.offset,
-            )
 
     def _lacking(
         self, ping: Ping, found: tuple[int, ...], wanted: tuple[int, ...]
@@ -322,19 +321,38 @@ def _read_config(file: RawFile) -> Config:
     channels = []
     for number in range(count):
         start = _CONFIG_BYTES + number * _TRANSCEIVER_BYTES
-        # Frequency, gain, beam angle and the like; tables of pulse, gain and Sa.
-        numbers = struct.unpack_from("<15f", content, start + 132)
-        tables = [
-            struct.unpack_from("<5f", content, start + x) for x in (192, 220, 248)
-        ]
-        if not all(map(math.isfinite, (*numbers, *tables[0], *tables[1], *tables[2]))):
+        wrong = _wrong_transceiver(content, start)
+        if wrong:
             raise file.error(
-                f"must have numbers for channel {number + 1} in CON0, got NaN or inf;"
-                " the file is damaged",
+                f"must have {wrong} for channel {number + 1} in CON0; the file is"
+                " damaged",
                 0,
             )
-        channels.append(Channel(numbers[0], tables[0]))
+        (frequency,) = struct.unpack_from("<f", content, start + 132)
+        pulses = struct.unpack_from("<5f", content, start + 192)
+        channels.append(Channel(frequency, pulses))
     return Config(content, tuple(channels))
+
+
+# What a transceiver has in CON0, where, and between which numbers it must lie: the
+# widest that any sounder has, so that damage is seen before it reaches arithmetic.
+_TRANSCEIVER = (
+    ("a frequency [Hz]", 132, 1, 1e3, 1e7),
+    ("a gain [dB]", 136, 1, -100, 100),
+    ("an equivalent beam angle [dB]", 140, 1, -100, 0),
+    ("angles and a position", 144, 12, -1e4, 1e4),
+    ("pulse lengths [s]", 192, 5, 0, 1),
+    ("gains [dB]", 220, 5, -100, 100),
+    ("Sa corrections [dB]", 248, 5, -100, 100),
+)
+
+
+def _wrong_transceiver(content: bytes, start: int) -> str:
+    for name, offset, count, least, most in _TRANSCEIVER:
+        for value in struct.unpack_from(f"<{count}f", content, start + offset):
+            if not least <= value <= most:
+                return f"{name} from {least:g} to {most:g}, got {value:g}"
+    return ""
 
 
 def _channel(datagram: Datagram) -> int:
@@ -373,6 +391,8 @@ def _wrong(datagram: Datagram, config: Config) -> str:
         ("a sample interval [s]", interval, 1e-7, 0.1),
         ("a sound speed [m/s]", speed, 1000, 2000),
         ("an absorption [dB/m]", absorption, 0, 10),
+        # No sea is that deep.
+        ("a range [m]", count * interval * speed / 2, 0, 50_000),
     ):
         if not least <= value <= most:
             return f"must have {name} from {least:g} to {most:g}, got {value:g}"
