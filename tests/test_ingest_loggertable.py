@@ -110,9 +110,37 @@ def test_lines_around_the_header_and_comments_are_passed_over(read: Any) -> None
     assert table.lines.tolist() == [6, 8]
 
 
+def test_a_file_with_a_title_and_commas_in_its_headers_is_read(read: Any) -> None:
+    text = (
+        '"Plot Title: pier"\r\n'
+        '"#","Date Time, GMT-04:00","Temp, °F (S/N: 12)","Abs Pres (kPa)",""\r\n'
+        "1,06/01/20 08:00:00 AM,50.0,101.3,\r\n"
+        "2,06/01/20 08:10:00 AM,50.9,101.4,\r\n"
+    )
+    table = read(
+        text,
+        skip_lines=1,
+        time_column=("#2",),
+        time_format="%m/%d/%y %I:%M:%S %p",
+        utc_offset="-04:00",
+        columns=("temperature=#3:degF", "pressure=Abs Pres"),
+    )
+    assert table.times_us[0] == at("2020-06-01T12:00")
+    np.testing.assert_allclose(table.values, [[10, 10.13], [10.5, 10.14]])
+
+
+def test_columns_may_be_set_apart_by_any_number_of_spaces(read: Any) -> None:
+    text = "date        time      a   b\n2020-06-01  12:00:00  1.5  -999\n"
+    table = read(text)
+    assert table.times_us.tolist() == [at("2020-06-01T12:00")]
+    assert [column.name for column in table.columns] == ["a"]
+    assert table.values.tolist() == [[1.5]]
+
+
 @pytest.mark.parametrize(
     ("stamp", "options", "utc"),
     [
+        ("20200601T120000", {}, "2020-06-01T12:00"),
         ("2020-06-01T12:00:00Z", {}, "2020-06-01T12:00"),
         ("2020-06-01 12:00:00+02:00", {}, "2020-06-01T10:00"),
         ("2020-06-01 12:00:00.250", {}, "2020-06-01T12:00:00.25"),
@@ -190,14 +218,15 @@ def test_directions_are_known_by_name(read: Any) -> None:
 
 
 def test_missing_cells_have_many_faces(read: Any) -> None:
-    cells = ["", " ", "NA", "NaN", "-999", "-999.0", "-9999", "null", "E", "inf"]
+    cells = ["", " ", "NA", "NaN", "-999", "-999.0", "-9999", "null", "E"]
+    cells += ["inf", "1e39"]
     lines = [f"2020-01-01 00:{i:02},{cell},1" for i, cell in enumerate(cells)]
     text = "time,a,b\n" + "\n".join(lines) + "\n2020-01-01 01:00,5,1\n"
     words = (*PointOptions().missing_words, "E")
     table = read(text, missing_words=words)
     assert np.isnan(table.values[:-1, 0]).all()
     assert table.values[-1].tolist() == [5.0, 1.0]
-    assert len(table.events["infinite values"]) == 1
+    assert len(table.events["infinite values"]) == 2
     assert read("time,a\n2020-01-01,-999\n", missing_numbers=()).values == [[-999.0]]
 
 
@@ -324,6 +353,19 @@ MALFORMED = {
         ["'03/14/2020 1:00' in line 2"],
     ),
     "seconds": ("time,a\n1591012800,1\n", {}, ["line 2", "--time-format epoch"]),
+    "a lone number": ("time,a\n2020,1\n", {}, ["'2020' in line 2"]),
+    "days since 1900": ("time,a\n43831.5,1\n", {}, ["'43831.5' in line 2"]),
+    "a format that is not read": (
+        "time,a\n2020-01,1\n",
+        {"time_format": "%G-%V"},
+        ["got --time-format '%G-%V'"],
+    ),
+    "a unit of something else": (
+        "time,Level (m)\n2020-01-01,1\n",
+        {"columns": ("pressure=Level",)},
+        ["'pressure' in a unit", "converted to dbar", "'Level (m)' in line 1"],
+    ),
+    "a line without end": (b"a" * 200_000, {}, ["must"]),
     "another format": (TEMPS, {"time_format": "%H:%M"}, ["'%H:%M' right?"]),
     "milliseconds as seconds": (
         "time,a\n1591012800000,1\n",

@@ -16,7 +16,12 @@ from echoanom.ingest.loggeroptions import PointOptions
 from echoanom.ingest.loggertext import LoggerText, Rows, open_logger
 from echoanom.ingest.loggertimes import parse_times
 
-_TIME_NAMES = ("timestamp", "time", "datetime", "date_time", "utc")
+_TIME_NAMES = (
+    *("timestamp", "time", "datetime", "date_time", "utc"),
+    *("time_utc", "datetime_utc", "date"),
+)
+# What is beyond has no float32, which tables are made of.
+_LARGEST = float(np.finfo(np.float32).max)
 SUSPECT, FAIL = 3, 4
 
 
@@ -107,11 +112,11 @@ def read_logger(path: str, local: str, options: PointOptions) -> LoggerTable:
     columns = tuple(sources[at].column for at in kept)
     lines, times = (np.concatenate([piece[i] for piece in pieces]) for i in (0, 1))
     values, flags = (np.concatenate([p[i][:, kept] for p in pieces]) for i in (2, 3))
-    infinite = np.isinf(values)
-    values[infinite] = np.nan
     for at, one in enumerate(sources[i] for i in kept):
         if one.unit:
             values[:, at] = units.convert(values[:, at], one.unit, one.column.unit)
+    infinite = np.abs(values) > _LARGEST
+    values[infinite] = np.nan
     events = {"infinite values": np.sort(times[infinite.any(axis=1)])}
     order = _order(times, lines, options, path)
     if order is not None:
@@ -170,6 +175,15 @@ def _find_sources(
         place = _place(text, wanted.source, path)
         if place is not None:
             unit = wanted.unit or units.split_header(text.header[place])[1]
+            target = options.column(wanted.name, unit).unit
+            if unit and not units.can_convert(units.read_unit(unit) or "", target):
+                raise InstrumentFileError(
+                    f"must have {wanted.name!r} in a unit that can be converted to"
+                    f" {target}, got {text.header[place]!r} in line {text.line}; name"
+                    " the column otherwise or, if its header is wrong, its unit in"
+                    " --columns",
+                    path,
+                )
             sources.append(_source(options, wanted.name, unit, place, wanted=True))
     if not sources:
         looked = ", ".join(wanted.source for wanted in options.wanted)

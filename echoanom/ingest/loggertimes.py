@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _EPOCHS = {"epoch": 1_000_000, "epoch-ms": 1_000}
 _OFFSET = r":\d\d(?:[.,]\d+)?\s*(?:Z|UTC|[+-]\d\d(?::?\d\d)?)$"
-_ISO = re.compile(r"^\d{4}-?\d\d-?\d\d")
+_ISO = r"^(?:\d{4}-\d\d-\d\d|\d{8}(?:[T ]|$))"
 _FIRST_US, _BEHIND_US = -2_208_988_800_000_000, 4_102_444_800_000_000  # 1900, 2100
 
 
@@ -60,7 +60,15 @@ def parse_times(
         if "%z" in options.time_format.lower():
             aware[:] = True
         _require_alike(aware, stamps, lines, options, path)
-        moments = _moments(stamps, options)
+        try:
+            moments = _moments(stamps, options)
+        except ValueError as error:
+            # Not all that strptime reads is read here.
+            raise InstrumentFileError(
+                f"must have times of a format that can be read, got --time-format"
+                f" {options.time_format!r}: {error}",
+                path,
+            ) from None
         bad = moments.isna().to_numpy()
         whole = moments.fillna(pd.Timestamp(0, tz="UTC"))
         times = np.array(whole.dt.as_unit("us").astype(np.int64), dtype=np.int64)
@@ -92,6 +100,9 @@ def _moments(stamps: pd.Series[str], options: PointOptions) -> pd.Series[pd.Time
         )
         stamps = stamps.str.replace(r"([ T])(\d):", r"\g<1>0\2:", regex=True)
     form = options.time_format or "ISO8601"
+    if not options.time_format:
+        # A lone number would be taken for a year.
+        stamps = stamps.where(stamps.str.contains(_ISO), "")
     return pd.to_datetime(stamps, format=form, utc=True, errors="coerce")
 
 
@@ -175,6 +186,6 @@ def _advice(stamp: str, options: PointOptions) -> str:
         )
     if re.match(r"^\d{9,13}(\.\d*)?$", stamp):
         return "say --time-format epoch if these are seconds since 1970"
-    if _ISO.match(stamp):
+    if re.match(_ISO, stamp):
         return "correct or remove that line"
     return "say how it is written with --time-format"

@@ -45,6 +45,11 @@ _TIMED = (*_BESIDE[1:], "climatology_test")
 # Differences between angles that go round are none of these tests' business.
 _NOT_FOR_ANGLES = ("spike_test", "rate_of_change_test", "attenuated_signal_test")
 _WINDOWS = ("suspect_threshold", "fail_threshold")
+_IN_SECONDS = {
+    "rate_of_change_test": ("threshold", "fail_threshold"),
+    "flat_line_test": _WINDOWS,
+    "attenuated_signal_test": ("test_period", "min_period"),
+}
 _LEAST_CONTEXT_S = 6 * 3600
 
 
@@ -196,18 +201,51 @@ def run_test(
         from ioos_qc import qartod
     except ImportError:
         raise MissingExtraError("a check of QARTOD", "ingest") from None
-    if len(values) < 3 and name in _BESIDE:
-        # ioos_qc takes the median of no interval.
+    if not _can_judge(name, arguments, times_us):
         return np.full(len(values), 2, dtype=np.uint8)
-    given: dict[str, Any] = {"inp": values, **arguments}
     if name in _TIMED:
-        given["tinp"] = times_us.astype("datetime64[us]")
+        arguments, times = _whole_seconds(name, arguments, times_us)
+        arguments = {"tinp": times, **arguments}
+    given: dict[str, Any] = {"inp": values, **arguments}
     if name == "climatology_test":
         given["zinp"] = np.full(len(values), np.nan)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         flags = getattr(qartod, name)(**given)
     return np.asarray(np.ma.filled(flags, 2), dtype=np.uint8)
+
+
+def _can_judge(
+    name: str, arguments: Mapping[str, Any], times_us: NDArray[np.int64]
+) -> bool:
+    """Tell whether a test says something of so few samples, so far apart."""
+    if name in _BESIDE and len(times_us) < 3:
+        return False
+    if name != "flat_line_test":
+        return True
+    # ioos_qc finds that each value by itself is as flat as can be.
+    interval_s = np.median(np.diff(times_us)) / 1e6
+    shortest = min(float(arguments[window]) for window in _WINDOWS)
+    return bool(max(interval_s, 1e-3) <= shortest)
+
+
+def _whole_seconds(
+    name: str, arguments: Mapping[str, Any], times_us: NDArray[np.int64]
+) -> tuple[Mapping[str, Any], NDArray[np.datetime64]]:
+    """Tell a test of times that are not whole seconds in thousandths, as if seconds.
+
+    ioos_qc cuts off fractions: between samples 0.5 s apart it would see no time, and
+    every change as infinitely fast.
+    """
+    if name == "climatology_test" or not (np.diff(times_us) % 1_000_000).any():
+        return arguments, times_us.astype("datetime64[us]")
+    factor = 1 / 1000 if name == "rate_of_change_test" else 1000
+    scaled = {
+        key: value * factor if key in _IN_SECONDS[name] and value else value
+        for key, value in arguments.items()
+    }
+    times_ms = np.rint((times_us - times_us[0]) / 1000).astype(np.int64)
+    return scaled, times_ms.astype("datetime64[s]")
 
 
 def _checked(content: Any) -> dict[str, Tests]:
