@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from adcpfiles import look, profiles, refusal, samples, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from echoanom.errors import InstrumentFileError
+from echoanom.errors import InstrumentFileError, MissingExtraError
 from echoanom.ingest.adcpvariables import (
     angle_factor,
     is_decibel,
@@ -149,6 +150,22 @@ def test_dimensions_may_be_in_any_order(tmp_path: Path) -> None:
     path = write(profiles().transpose("range", "time"), tmp_path / "a.nc")
     values, _ = samples(path)
     np.testing.assert_array_equal(values[EAST], profiles()["u"])
+
+
+def test_what_pyadps_writes_is_read(tmp_path: Path) -> None:
+    # cm/s with a fill value, depths that rise, hours as float32.
+    dataset = profiles(5, step_s=900).rename(range="depth").drop_vars("amp")
+    for name in "uvw":
+        dataset[name] = (dataset[name] * 100).astype("float32")
+        dataset[name].attrs["units"] = "cm/s"
+    dataset["u"].values[2, 1] = np.nan
+    fill = {name: {"_FillValue": -32768.0} for name in "uvw"}
+    hours = {"time": {"units": "hours since 2000-01-01", "dtype": "float32"}}
+    path = write(dataset, tmp_path / "a.nc", encoding=fill | hours)
+    values, counts = samples(path)
+    assert counts == {"velocities missing in the files": 1}
+    np.testing.assert_allclose(values[EAST].iloc[0], profiles()["u"][0], rtol=1e-6)
+    assert (values.index == dataset["time"].values).all()
 
 
 def test_a_current_meter_without_bins_has_one_column_each(tmp_path: Path) -> None:
@@ -353,6 +370,13 @@ def test_places_that_fall_are_taken(tmp_path: Path) -> None:
     assert list(values)[:3] == ["east_30m", "east_20m", "east_10m"]
 
 
+def test_heights_above_an_instrument_that_looks_down_are_ranges(tmp_path: Path) -> None:
+    dataset = profiles().rename(range="HEIGHT_ABOVE_SENSOR")
+    dataset = dataset.assign_coords(HEIGHT_ABOVE_SENSOR=[-2.0, -4.0, -6.0])
+    values, _ = samples(write(dataset, tmp_path / "a.nc"))
+    np.testing.assert_array_equal(values[EAST], profiles()["u"])
+
+
 def test_places_that_are_missing_are_refused(tmp_path: Path) -> None:
     dataset = profiles().assign_coords(range=[2.0, np.nan, 6.0])
     assert "got nan for bin 2" in refusal(write(dataset, tmp_path / "a.nc"))
@@ -379,6 +403,15 @@ def test_places_in_other_units_are_converted_or_refused(tmp_path: Path) -> None:
 
 
 # Damage.
+
+
+def test_without_xarray_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(profiles(), tmp_path / "a.nc")
+    monkeypatch.setitem(sys.modules, "xarray", None)
+    with pytest.raises(MissingExtraError, match=r"echoanom\[ingest\]"):
+        look(path)
 
 
 def test_files_of_others_are_named(tmp_path: Path, shared_data: Path) -> None:

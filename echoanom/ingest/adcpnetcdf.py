@@ -125,10 +125,15 @@ class NetcdfProfiles:
                     f" {', '.join(map(str, dataset.variables[source.name].dims))}"
                 )
         self.times_us: NDArray[np.int64] = self._read_times()
+        asked = {
+            "correlation": options.min_correlation,
+            "percent_good": options.min_percent_good,
+        }
         self._judges = {
             role: name
-            for role in ("correlation", "percent_good")
-            if (name := self._search.find(role, self._bin_dim))
+            for role, least in asked.items()
+            if least
+            and (name := self._search.find(role, self._bin_dim))
             and self._time_dim in dataset.variables[name].dims
         }
         self._depth = self._find_depth()
@@ -154,26 +159,34 @@ class NetcdfProfiles:
         """
         rows = slice(first, behind)
         with _reading(self._path):
-            fields = {}
-            for quantity, source in self._sources.items():
-                beams = self._array(source.name, rows, source.entry) * source.factor
-                level = quantity == "echo" and self.layout.echo_is_level
-                values = currents.beam_mean(beams, level)
-                for name in source.quality:
-                    flags = self._array(name, rows, source.entry)
-                    bad = np.isin(flags, self._options.bad_flags).any(axis=0)
-                    values = np.where(bad, np.nan, values)
-                fields[quantity] = values
-            if "speed" in fields:
-                speeds, towards = fields.pop("speed"), fields.pop("direction")
-                speeds = np.where(speeds < 0, np.nan, speeds)
-                if self._from:
-                    towards = towards + 180.0
-                fields["east"], fields["north"] = currents.components(speeds, towards)
+            beams = {
+                quantity: self._array(source.name, rows, source.entry)
+                for quantity, source in self._sources.items()
+            }
+            flags = {
+                quantity: [
+                    self._array(name, rows, source.entry) for name in source.quality
+                ]
+                for quantity, source in self._sources.items()
+            }
             judges = {
                 role: self._array(name, rows) for role, name in self._judges.items()
             }
             depth = self._array(self._depth.name, rows) if self._depth else None
+        fields = {}
+        for quantity, source in self._sources.items():
+            level = quantity == "echo" and self.layout.echo_is_level
+            values = currents.beam_mean(beams[quantity] * source.factor, level)
+            for one in flags[quantity]:
+                bad = np.isin(one, self._options.bad_flags).any(axis=0)
+                values = np.where(bad, np.nan, values)
+            fields[quantity] = values
+        if "speed" in fields:
+            speeds, towards = fields.pop("speed"), fields.pop("direction")
+            speeds = np.where(speeds < 0, np.nan, speeds)
+            if self._from:
+                towards = towards + 180.0
+            fields["east"], fields["north"] = currents.components(speeds, towards)
         if depth is not None and self._depth:
             depth = depth.reshape(len(depth[0])) * self._depth.factor
         return Profiles(fields, depth_m=depth, **judges)
@@ -216,6 +229,9 @@ class NetcdfProfiles:
                     f" variable with --variables {role}=NAME"
                 )
             values = self._dataset.variables[name].values.astype(np.float64) * factor
+            if role == "range" and (values < 0).all():
+                # Heights above an instrument that looks down.
+                values = -values
             places[role] = places_of(values, name, self._path)
         if not places:
             found = ", ".join(map(str, self._dataset.variables))
@@ -349,7 +365,7 @@ def _reading(path: str) -> Iterator[None]:
                 f"must be NetCDF that can be read to its end, got {_one_line(error)};"
                 " copy or write it again",
                 path,
-            ) from None
+            ) from error
 
 
 def _one_line(error: Exception) -> str:

@@ -9,12 +9,19 @@ NAMES: dict[str, tuple[str, ...]] = {
     "east": (
         *("u", "east", "ucur", "u_1205", "ewct", "lcewap01", "vel_east", "east_vel"),
         *("velocity_east", "east_velocity", "eastward_velocity", "u_velocity"),
-        *("eastward_sea_water_velocity", "water_u", "u_east", "veast"),
+        *("eastward_sea_water_velocity", "ucur_mag", "water_u", "u_east", "veast"),
     ),
     "north": (
         *("v", "north", "vcur", "v_1206", "nsct", "lcnsap01", "vel_north"),
         *("north_vel", "velocity_north", "north_velocity", "northward_velocity"),
-        *("v_velocity", "northward_sea_water_velocity", "water_v", "v_north", "vnorth"),
+        *(
+            "v_velocity",
+            "northward_sea_water_velocity",
+            "vcur_mag",
+            "water_v",
+            "v_north",
+            "vnorth",
+        ),
     ),
     "up": (
         *("w", "up", "wcur", "w_1204", "vcsp", "lrzaap01", "vel_up", "up_vel"),
