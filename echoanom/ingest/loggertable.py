@@ -281,7 +281,7 @@ def _numbers(
     words = (numbers.is_null() & ~missing).to_numpy()
     result = numbers.set(missing, None).fill_null(float("nan")).to_numpy().copy()
     result[np.isin(result, options.missing_numbers)] = np.nan
-    source.numbers |= bool(numbers.filter(~missing).is_not_null().any())
+    source.numbers |= bool(np.isfinite(result).any())
     if words.any():
         at = int(np.argmax(words))
         source.word = source.word or (lines[at], cells[at])
