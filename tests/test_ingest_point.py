@@ -184,6 +184,22 @@ def test_columns_of_several_files_stand_side_by_side(tmp_path: Path) -> None:
     assert "samples found twice" not in report.counts
 
 
+def test_checks_see_neighbours_in_other_files(tmp_path: Path) -> None:
+    rows = irregular(4, 400)
+    checks = tmp_path / "qc.json"
+    checks.write_text(json.dumps(CHECKS))
+    one = write(tmp_path / "both.csv", rows)
+    angle = write(tmp_path / "b" / "dir.csv", [(r[0], r[2]) for r in rows], "dir")  # type: ignore[misc]
+    # The level is in two files while the direction is in one, which overlaps both.
+    levels = [
+        write(tmp_path / "a" / f"{at}.csv", [r[:2] for r in part], "level")  # type: ignore[misc]
+        for at, part in enumerate((rows[:233], rows[233:]))
+    ]
+    make([one], tmp_path / "one", qc=str(checks))
+    make([*levels, angle], tmp_path / "two", qc=str(checks))
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
 def cut(rows: Sequence[Row], cuts: Sequence[int], over: int) -> Iterator[list[Row]]:
     """Cut rows into pieces, each with `over` rows of the one before it."""
     edges = sorted({0, len(rows), *cuts})
