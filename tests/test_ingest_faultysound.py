@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoanom.ingest.faultysound import (
@@ -28,6 +28,7 @@ def naive_runs(values, least):
     return runs
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.sampled_from([0.0, 0.5, -0.25]), max_size=60),
     least=st.integers(2, 9),
@@ -38,6 +39,7 @@ def test_runs_of_one_value_are_found_wherever_they_lie(values, least):
     assert found.tolist() == naive_runs(values, least)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e308]), max_size=30))
 def test_what_is_no_number_is_found(values):
     found = runs_of_no_number(np.array(values, dtype=float))

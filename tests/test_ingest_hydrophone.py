@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import pickle
+import sys
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +19,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from soundfiles import noise, write_sound
 
-from echoanom.errors import DataError, InstrumentFileError, OptionError
-from echoanom.ingest.hydrophone import Hydrophone, HydrophoneOptions
+from echoanom.errors import (
+    DataError,
+    InstrumentFileError,
+    MissingExtraError,
+    OptionError,
+)
+from echoanom.ingest.hydrophone import Hydrophone
+from echoanom.ingest.hydrophoneoptions import HydrophoneOptions
+from echoanom.ingest.instrument import InstrumentFile
 from echoanom.ingest.options import IngestOptions
 from echoanom.ingest.running import ingest
+from echoanom.ingest.spectra import band_spectrum
 
 RATE = 1000
 NAME = "67416073.210610033655.wav"
@@ -304,6 +315,72 @@ def test_another_period_takes_the_same_share_of_its_segments(tmp_path):
     assert report.rows == 8
 
 
+@settings(max_examples=12, deadline=None)
+@given(
+    rate=st.sampled_from([200, 441, 999, 1001]),
+    late=st.integers(0, 59_999_999),
+    seconds=st.floats(0.5, 130),
+    segment=st.sampled_from([0.5, 1.0, 2.7]),
+)
+def test_segments_lie_on_a_grid_from_each_minutes_first_sample(
+    tmp_path_factory, rate, late, seconds, segment
+):
+    folder = tmp_path_factory.mktemp("grid")
+    options = HydrophoneOptions(segment_s=segment, lowest_hz=20.0)
+    named = f"20210610_1200{late // 1_000_000:02}.{late % 1_000_000:06}.wav"
+    path = write_sound(folder / named, noise(seconds, rate), rate)
+    reader = Hydrophone(options)
+    (file,) = reader.arrange([InstrumentFile(path, 0, "", reader.look(path, path))])
+
+    midnight = 1_623_283_200_000_000
+    blocks = reader.blocks([file], midnight, midnight + 86_400_000_000)
+    found = np.concatenate([block.times_us for block in blocks]) - midnight
+
+    frames, expected = round(segment * rate), []
+    times = [late + Fraction(i * 1_000_000, rate) for i in range(round(seconds * rate))]
+    for minute in range(4):
+        # As if the recording had begun long before.
+        grid = math.ceil(Fraction(minute * 60_000_000 - late) * rate / 1_000_000)
+        for start in range(grid, grid + 60 * rate - frames + 1, frames // 2):
+            if start >= 0 and start + frames <= len(times):
+                expected.append(43_200_000_000 + math.floor(times[start]))
+    assert found.tolist() == expected
+
+
+def test_recordings_in_a_store_are_read(tmp_path):
+    samples = noise(60, RATE)
+    path = write_sound(tmp_path / "20210610_120000.wav", samples, RATE)
+    folder = f"memory://{tmp_path.name}"
+    with fsspec.open(f"{folder}/in/20210610_120000.wav", "wb") as file:
+        file.write(Path(path).read_bytes())
+
+    run(path, tmp_path / "out")
+    run(f"{folder}/in", f"{folder}/out")
+
+    table = "hydrophone/tabular/2021-06-10.csv"
+    with fsspec.open(f"{folder}/out/{table}") as file:
+        assert file.read() == (tmp_path / "out" / table).read_bytes()
+
+
+@pytest.mark.slow
+def test_processes_give_the_same_bytes(tmp_path):
+    for day in (10, 11, 12):
+        name = f"202106{day}_120000.wav"
+        write_sound(tmp_path / "in" / name, noise(60, RATE, seed=day), RATE)
+    sources = [str(tmp_path / "in")]
+
+    ingest(Hydrophone(), sources, str(tmp_path / "a"))
+    ingest(Hydrophone(), sources, str(tmp_path / "b"), workers=2)
+
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_recording_shorter_than_a_segment_has_no_row(tmp_path):
+    path = write_sound(tmp_path / "20210610_120000.wav", noise(0.5, RATE), RATE)
+
+    assert run(path, tmp_path / "out").rows == 0
+
+
 def test_a_gap_is_no_sound_and_is_counted(tmp_path):
     samples = noise(240, RATE)
     write_sound(tmp_path / "20210610_120000.wav", samples[: 60 * RATE], RATE)
@@ -376,8 +453,8 @@ def test_files_with_other_sound_for_the_same_time_are_refused(tmp_path):
 
     with pytest.raises(
         InstrumentFileError,
-        match=r"b_20210610_120030.wav: must have what .*a_20210610_120000.wav has for"
-        " the same time",
+        match=r"b_20210610_120030.wav: must have the sound that .*a_20210610_120000.wav"
+        " has for the same time, but it differs from 2021-06-10T12:00:30",
     ):
         run(tmp_path, tmp_path / "out")
 
@@ -393,8 +470,40 @@ def test_files_with_the_same_sound_for_the_same_time_are_taken_once(tmp_path):
     run(tmp_path / "wav", tmp_path / "a")
     report = run([tmp_path / "wav", part], tmp_path / "b")
 
-    assert report.counts["samples found twice"] > 0
+    # 59 segments of the first minute, 19 of the second.
+    assert report.counts == {"segments found twice": 78}
     assert content(tmp_path / "a") == content(tmp_path / "b")
+
+
+def test_a_deployment_and_its_conversion_give_the_bytes_of_either(tmp_path):
+    """Minutes lie across files in both, and files meet at other times."""
+    samples = noise(240, RATE)
+    for suffix, cuts in (("wav", [0, 100, 170, 240]), ("flac", [0, 40, 155, 240])):
+        for low, high in zip(cuts, cuts[1:], strict=False):
+            name = f"20210610_12{low // 60:02}{low % 60:02}.{suffix}"
+            part = samples[low * RATE : high * RATE]
+            write_sound(tmp_path / suffix / name, part, RATE)
+
+    run(tmp_path / "wav", tmp_path / "a")
+    run(tmp_path / "flac", tmp_path / "b")
+    report = run([tmp_path / "wav", tmp_path / "flac"], tmp_path / "c")
+
+    assert content(tmp_path / "a") == content(tmp_path / "b") == content(tmp_path / "c")
+    assert report.counts == {"segments found twice": 4 * 119}
+
+
+def test_many_short_recordings_with_gaps_are_read(tmp_path):
+    """20 s of every 30, for half an hour: each is a stream of its own."""
+    samples = noise(1800, RATE)
+    for start in range(0, 1800, 30):
+        name = f"20210610_12{start // 60:02}{start % 60:02}.wav"
+        part = samples[start * RATE : (start + 20) * RATE]
+        write_sound(tmp_path / "in" / name, part, RATE)
+
+    report = run(tmp_path / "in", tmp_path / "out")
+
+    assert report.rows == 30
+    assert report.counts == {"gaps between recordings": 59}
 
 
 def test_one_bad_file_can_be_left_out(tmp_path):
@@ -443,6 +552,16 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3 * 60 * 10_000 * 8
+
+
+@pytest.mark.parametrize("library", ["soundfile", "scipy.fft"])
+def test_a_library_that_is_not_installed_is_named(tmp_path, monkeypatch, library):
+    path = write_sound(tmp_path / "20210610_120000.wav", noise(60, RATE), RATE)
+    monkeypatch.setitem(sys.modules, library, None)
+    band_spectrum.cache_clear()
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'echoanom\[ingest\]'"):
+        run(path, tmp_path / "out")
 
 
 def test_the_reader_can_be_sent_to_a_process():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import struct
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -82,6 +83,10 @@ def test_a_header_has_guano(tmp_path):
         ),
         (wav_bytes(SAMPLES, promised=0xFFFFFFFF), "promises, got 2000: it was cut"),
         (
+            wav_bytes(SAMPLES).replace(b"\xe8\x03\0\0", b"\0\0\0\x70", 1),
+            "must be recorded at 1 to 2000000 Hz, got 1879048192",
+        ),
+        (
             wav_bytes(SAMPLES, promised=0),
             "got 0 and 2000 bytes behind it: it was never",
         ),
@@ -90,7 +95,7 @@ def test_a_header_has_guano(tmp_path):
     ],
     ids=[
         *("text", "four bytes", "half a header", "no samples", "cut short"),
-        *("streamed", "never closed", "not a wave", "broken flac"),
+        *("streamed", "fast", "never closed", "not a wave", "broken flac"),
     ],
 )
 def test_what_is_no_whole_recording_is_refused(tmp_path, content, message):
@@ -136,7 +141,7 @@ def test_samples_are_read_across_files_as_if_they_were_one(tmp_path):
         write_sound(path, samples[low:high], 1000)
         pieces.append((file_at(path), low, high - low))
 
-    with SampleReader(pieces, 1) as reader:
+    with closing(SampleReader(pieces, 1)) as reader:
         for low, high, first in ((10, 650, 0), (650, 2500, 0), (2400, 3000, 2000)):
             found, path = reader.read(low, high)
             np.testing.assert_array_equal(found, samples[low:high])
@@ -147,7 +152,7 @@ def test_a_channel_is_read_alone(tmp_path):
     both = np.stack([noise(1, 1000), noise(1, 1000, seed=1)], axis=1)
     write_sound(tmp_path / "a.wav", both, 1000)
 
-    with SampleReader([(file_at(tmp_path / "a.wav"), 0, 1000)], 2) as reader:
+    with closing(SampleReader([(file_at(tmp_path / "a.wav"), 0, 1000)], 2)) as reader:
         found, _ = reader.read(0, 1000)
 
     np.testing.assert_array_equal(found, both[:, 1])
@@ -193,7 +198,9 @@ def test_a_flac_broken_within_is_refused_where_it_is_read(tmp_path):
     (tmp_path / "a.flac").write_bytes(raw)
     assert header(tmp_path / "a.flac").frames == 200_000
 
-    with SampleReader([(file_at(tmp_path / "a.flac"), 0, 200_000)], 1) as reader:
+    with closing(
+        SampleReader([(file_at(tmp_path / "a.flac"), 0, 200_000)], 1)
+    ) as reader:
         with pytest.raises(InstrumentFileError, match="a.flac: must"):
             reader.read(0, 200_000)
 
@@ -222,7 +229,7 @@ def test_the_real_recordings_are_read(shared_data, tmp_path):
     assert header(flac) == dataclasses.replace(header(wav))
     found = []
     for path in (wav, flac):
-        with SampleReader([(file_at(path), 0, 2_400_137)], 1) as reader:
+        with closing(SampleReader([(file_at(path), 0, 2_400_137)], 1)) as reader:
             found.append(reader.read(0, 2_400_137)[0])
     np.testing.assert_array_equal(*found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoanom.ingest.sampleclocks import (
@@ -20,6 +20,7 @@ S = 1_000_000
 RATES = st.sampled_from([1000, 8000, 11025, 44100, 96000, 384_000])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2 * 10**15), RATES, st.integers(-(10**13), 10**13))
 def test_the_first_sample_from_a_time_on_is_exact(origin, rate, after):
     found = sample_at(origin, rate, origin + after)
@@ -28,6 +29,7 @@ def test_the_first_sample_from_a_time_on_is_exact(origin, rate, after):
     assert Fraction((found - 1) * S, rate) < after
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2 * 10**15), RATES, st.integers(0, 10**13))
 def test_a_samples_time_is_exact_but_for_a_microsecond(origin, rate, sample):
     exact = origin + Fraction(sample * S, rate)
@@ -35,6 +37,7 @@ def test_a_samples_time_is_exact_but_for_a_microsecond(origin, rate, sample):
     assert 0 <= exact - sample_time(origin, rate, sample) < 1
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(2 * 8000 + 1, 40 * 8000), min_size=1, max_size=20),
     st.integers(0, S - 1),
@@ -56,6 +59,7 @@ def test_a_recording_cut_into_files_with_whole_seconds_in_names_is_one(frames, l
     assert [one.joined for one in placed] == [False] + [True] * (len(frames) - 1)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(-3 * S, 20 * S), st.integers(1, 90_000)),

@@ -42,6 +42,7 @@ def test_thirds_of_an_octave_have_the_middles_of_iec_61260_and_names_of_iso_266(
     assert by_label["63"].high_hz == pytest.approx(70.7946, rel=1e-6)
 
 
+@settings(deadline=None)
 @given(lowest=st.floats(0.01, 5000), ratio=st.floats(1.3, 1000), linear=st.booleans())
 def test_bands_touch_and_lie_below_the_highest_frequency(lowest, ratio, linear):
     form = "linear" if linear else "third-octave"
@@ -85,7 +86,7 @@ def test_means_of_bands_are_those_of_welchs_density_shared_out_line_by_line(fram
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(frequency=st.floats(100, 1900), amplitude=st.floats(1e-4, 1))
 def test_a_tone_has_its_level_whatever_its_frequency(frequency, amplitude):
     times = np.arange(RATE) / RATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echoanom.errors import InstrumentFileError, OptionError
@@ -89,6 +89,7 @@ def test_a_pattern_is_not_found_within_a_longer_number():
         start("12106100336559.wav", pattern="%y%m%d%H")
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime.datetime(2000, 1, 1), datetime.datetime(2068, 12, 31)))
 def test_a_pattern_reads_what_it_writes(moment):
     pattern = "%Y-%j_%H-%M-%S.%f"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from echoanom.cli.ingesting import ingest_command
 from echoanom.cli.parameters import Flag
-from echoanom.ingest.hydrophone import Hydrophone, HydrophoneOptions
+from echoanom.ingest.hydrophone import Hydrophone
+from echoanom.ingest.hydrophoneoptions import HydrophoneOptions
 
 
 @ingest_command(

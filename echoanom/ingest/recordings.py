@@ -27,6 +27,7 @@ STEPS = {
 }
 _PIECE_FRAMES = 1 << 18
 _NOTE_BYTES = 4096
+_HIGHEST_RATE_HZ = 2_000_000
 # What libsndfile says where a FLAC says nothing.
 _UNKNOWN_FRAMES = 1 << 62
 _MARKED_LATER = 0xFFFFFFFF
@@ -97,6 +98,12 @@ def read_header(path: str, local: str) -> Header:
                 "must hold samples, got a header and nothing behind it; leave it out",
                 path,
             )
+        if not 1 <= header.rate_hz <= _HIGHEST_RATE_HZ:
+            raise InstrumentFileError(
+                f"must be recorded at 1 to {_HIGHEST_RATE_HZ} Hz, got {header.rate_hz}"
+                " Hz; leave it out",
+                path,
+            )
         _require_last(path, sound)
     return header
 
@@ -119,11 +126,10 @@ class SampleReader:
         self._sound: Any = None
         self._closing = contextlib.ExitStack()
 
-    def __enter__(self) -> SampleReader:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Close the file that is open."""
         self._closing.close()
+        self._at = -1
 
     def read(self, start: int, stop: int) -> tuple[NDArray[np.float64], str]:
         """Read samples; each call begins where the one before it did, or behind it.

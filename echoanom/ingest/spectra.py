@@ -150,17 +150,19 @@ class BandSpectrum:
         self._window: NDArray[np.float64] = window
         self.frames = frames
         line_hz = rate_hz / frames
-        lines = np.arange(frames // 2 + 1)
-        # Half of the last line, at half the rate, would stand for what lies beyond.
-        low = (lines - 0.5) * line_hz
-        high = np.minimum((lines + 0.5) * line_hz, rate_hz / 2)
         parts: list[NDArray[np.int64]] = []
         weights: list[NDArray[np.float64]] = []
         for band in bands:
-            shares = np.minimum(high, band.high_hz) - np.maximum(low, band.low_hz)
-            taken = np.flatnonzero(shares > 0)
-            parts.append(taken)
-            weights.append(shares[taken] / band.width_hz)
+            # Those that may touch it, and one more on either side.
+            first = max(0, math.floor(band.low_hz / line_hz) - 1)
+            last = min(frames // 2, math.ceil(band.high_hz / line_hz) + 1)
+            lines = np.arange(first, last + 1)
+            low = np.maximum((lines - 0.5) * line_hz, band.low_hz)
+            # Half of the last line, at half the rate, would stand for what lies beyond.
+            high = np.minimum((lines + 0.5) * line_hz, min(band.high_hz, rate_hz / 2))
+            taken = high > low
+            parts.append(lines[taken])
+            weights.append((high - low)[taken] / band.width_hz)
         # Two sides in one.
         scale = 2.0 / (rate_hz * float(np.sum(window**2)))
         self._lines = np.concatenate(parts)
