@@ -20,7 +20,7 @@ LAYERS = (
     " unwaited partstream objects"
     " tfiosource storage cachefolder arrival cache publishing stamps tablewriting",
     "simulation",
-    "bulkcells cells averaging merging daily discovery fetching",
+    "bulkcells cells parquetcells averaging merging daily discovery fetching",
     "coverage filling stacking",
     "ingest",
     "exampleproto protorecords packing records statistics normalization",
