@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import os
+import pickle
 import struct
 import subprocess
 import sys
@@ -34,7 +35,7 @@ from numpy.typing import NDArray
 
 from echoanom.cli.ingest_ek60 import ek60
 from echoanom.columns import columns_from_json
-from echoanom.errors import InstrumentFileError, OptionError
+from echoanom.errors import InstrumentFileError, MissingExtraError, OptionError
 from echoanom.ingest.ek60 import EK60, STANDARD_NAME
 from echoanom.ingest.ek60options import EK60Options
 from echoanom.ingest.instrument import Block, InstrumentFile
@@ -641,6 +642,19 @@ def test_the_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
 def test_options_survive_json() -> None:
     options = EK60Options(frequencies_hz=(38000.0,), gain=(25.0,), look="up")
     assert EK60Options.from_json(json.loads(json.dumps(options.as_json()))) == options
+
+
+def test_the_reader_goes_to_other_processes() -> None:
+    instrument = EK60(EK60Options(frequencies_hz=(38000.0,), range_bin_m=1.0))
+    assert pickle.loads(pickle.dumps(instrument)) == instrument
+
+
+def test_without_echopype_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "echopype", None)
+    with pytest.raises(
+        MissingExtraError, match=r"needs: pip install 'echoanom.ingest.'"
+    ):
+        blocks(SIX_PINGS)
 
 
 def test_the_command_takes_all_of_it(tmp_path: Path) -> None:
