@@ -436,14 +436,23 @@ def test_floats_beyond_full_scale_count_as_clipped_and_keep_their_level(tmp_path
 
 def test_floats_that_are_no_number_are_left_out(tmp_path):
     samples = noise(60, RATE)
-    samples[[5000, 5001, 40_100]] = np.nan, np.inf, -np.inf
-    path = write_sound(tmp_path / "20210610_120000.wav", samples, RATE, "FLOAT")
+    samples[[5000, 5001, 40_100]] = np.nan, np.inf, -1e300
+    path = write_sound(tmp_path / "20210610_120000.wav", samples, RATE, "DOUBLE")
 
     report = run(path, tmp_path / "out")
 
     assert report.counts["samples that are no number"] == 3
     assert report.counts["segments left out"] == 4
     assert read(tmp_path / "out").notna().all(axis=None)
+
+
+def test_the_largest_floats_do_not_overflow(tmp_path):
+    samples = noise(60, RATE) * 9e14
+    path = write_sound(tmp_path / "20210610_120000.wav", samples, RATE, "DOUBLE")
+
+    run(path, tmp_path / "out")
+
+    assert read(tmp_path / "out").max(axis=None) > 250
 
 
 def test_files_with_other_sound_for_the_same_time_are_refused(tmp_path):

@@ -155,9 +155,9 @@ def test_copies_beside_a_recording_do_not_break_its_clock():
 
 def test_a_day_of_files_of_a_second_is_placed_in_seconds():
     recordings = [Recording(i * S, 8000, 8000) for i in range(86_400)]
-    started = time.perf_counter()
+    started = time.process_time()
 
     placed = place(recordings, S)
 
     assert placed[-1].behind == 86_400 * 8000
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
