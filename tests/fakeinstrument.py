@@ -24,6 +24,7 @@ class FakeInstrument:
     name: str = "fake"
     suffixes: tuple[str, ...] = (".fake",)
     look_version: int = 1
+    joins_files: bool = False
     block_rows: int = 3
 
     def recipe(self) -> Mapping[str, Any]:

@@ -64,6 +64,7 @@ class Adcp:
     suffixes = (".nc", ".nc4", ".cdf", ".netcdf", ".odf")
     context_s = 0
     least_samples = 1
+    joins_files = False
 
     @property
     def look_version(self) -> int:

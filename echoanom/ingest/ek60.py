@@ -44,6 +44,7 @@ class EK60:
     look_version = 1
     context_s = 0
     least_samples = 1
+    joins_files = False
 
     def recipe(self) -> Mapping[str, Any]:
         """Return what decides on the result besides the files.

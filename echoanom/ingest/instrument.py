@@ -148,6 +148,13 @@ class Instrument(Protocol):
         Of another period, in proportion.
         """
 
+    @property
+    def joins_files(self) -> bool:
+        """Whether `blocks` takes files that overlap, and sees to samples of several.
+
+        Others are given one of these at a time, and have their samples compared.
+        """
+
     def recipe(self) -> Mapping[str, Any]:
         """Return what decides on the result besides the files.
 
@@ -208,7 +215,7 @@ class Instrument(Protocol):
         files : sequence of InstrumentFile
             Those with samples in it, or within `context_s` of it, as `arrange` left
             them; none begins before the one in front of it has ended, unless the
-            instrument has an attribute `joins_files` that is true.
+            instrument `joins_files`.
         start_us, stop_us : int
             The stretch since 1970 UTC [µs]: from `start_us` up to, not including,
             `stop_us`. It lies within one UTC day.

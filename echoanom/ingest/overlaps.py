@@ -32,16 +32,16 @@ def joined(
     Yields
     ------
     Block
-        In order of time. An instrument whose attribute `joins_files` is true is given
-        all files at once, overlapping ones too, and sees to the same itself. Of files that overlap in time, a sample that several have
-        comes once, its cells taken from whichever has them.
+        In order of time. Of files that overlap in time, a sample that several have
+        comes once, its cells taken from whichever has them; an instrument that joins
+        files sees to that itself.
 
     Raises
     ------
     InstrumentFileError
         If files have different values for the same time, or cannot be read.
     """
-    if getattr(instrument, "joins_files", False):
+    if instrument.joins_files:
         yield from instrument.blocks(files, start_us, stop_us)
         return
     following: list[InstrumentFile] = []
