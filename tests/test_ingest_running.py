@@ -114,7 +114,11 @@ def test_what_was_made_can_be_converted_with_its_units(tmp_path: Path) -> None:
     assert [one["kind"] for one in manifest["columns"]] == list(KINDS.values())
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     cuts=st.lists(st.integers(1, 399), max_size=6, unique=True),
     overlap=st.integers(0, 3),
