@@ -88,6 +88,8 @@ def sound_blocks(
         while minute_us < stop_us and (waiting or active):
             if not active:
                 minute_us = max(minute_us, waiting[0].first_minute_us)
+                if minute_us >= stop_us:
+                    return
             while waiting and waiting[0].first_minute_us <= minute_us:
                 active.append(waiting.popleft())
             of_minute = [
@@ -95,7 +97,7 @@ def sound_blocks(
                 for stream in active
                 if (minute := stream.minute(minute_us)) is not None
             ]
-            if of_minute and minute_us < stop_us:
+            if of_minute:
                 yield _cut(_merged(of_minute).block, start_us, stop_us)
             minute_us += MINUTE_US
             for stream in active:
