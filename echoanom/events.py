@@ -9,8 +9,10 @@ import csv
 import dataclasses
 import io
 import json
+import math
 import re
 from collections.abc import Sequence
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,10 @@ from echoanom.scores import ScoreTable, sensor_shares
 from echoanom.stamps import format_stamp
 from echoanom.texttable import TextTable, read_text_table
 from echoanom.thresholds import Threshold
+from echoanom.whereabouts import places
 
 FORMAT = 1
-HEADER = (
+_FIRST_HEADER = (
     "event",
     "start",
     "end",
@@ -35,7 +38,10 @@ HEADER = (
     "top_columns",
     "top_sensors",
 )
+HEADER = (*_FIRST_HEADER, "where", "kind", "alarms_per_day")
+"""Columns of ``events.csv``; the last three may be missing in one that is read."""
 
+Kind = Literal["unusual", "silent", "stuck"]
 Shares = tuple[tuple[str, float], ...]
 
 _SHARE_DIGITS = 4
@@ -59,11 +65,18 @@ class Event:
     mean_score : float
         Mean score of its rows, those between peaks included.
     peak_score : float
-        Highest score.
+        Highest score; NaN, as the mean, of an event that was not found by its score.
     top_columns : tuple of (str, float)
         Labels of the columns with the largest shares of the error, and these shares.
     top_sensors : tuple of (str, float)
         Sensors and their shares, largest first.
+    where : tuple of (str, float)
+        Quantities, or bands of them, in words, and their shares, largest first.
+    kind : {'unusual', 'silent', 'stuck'}
+        Found by its score, or because a sensor gives no values or the same ones.
+    alarms_per_day : float, optional
+        How often data like the held-back days have an event with such a peak score
+        [1/day]; None if that is not known.
     """
 
     rank: int
@@ -74,6 +87,9 @@ class Event:
     peak_score: float
     top_columns: Shares = ()
     top_sensors: Shares = ()
+    where: Shares = ()
+    kind: Kind = "unusual"
+    alarms_per_day: float | None = None
 
     @property
     def duration_min(self) -> float:
@@ -128,6 +144,7 @@ def _event(table: ScoreTable, rows: slice, top_columns: int) -> Event:
     peak = rows.start + int(np.nanargmax(score))
     columns: Shares = ()
     sensors: Shares = ()
+    where: Shares = ()
     if table.shares is not None and table.columns:
         share = _weighed_share(table.shares[rows], score)
         labels = [column.label for column in table.columns]
@@ -135,6 +152,10 @@ def _event(table: ScoreTable, rows: slice, top_columns: int) -> Event:
         by_sensor = sensor_shares(share, table.columns)
         sensors = _largest(
             list(by_sensor), np.array(list(by_sensor.values())), len(by_sensor)
+        )
+        where = tuple(
+            (place.words, round(place.share, _SHARE_DIGITS))
+            for place in places(share, table.columns)
         )
     return Event(
         rank=0,
@@ -145,6 +166,7 @@ def _event(table: ScoreTable, rows: slice, top_columns: int) -> Event:
         peak_score=float(table.score[peak]),
         top_columns=columns,
         top_sensors=sensors,
+        where=where,
     )
 
 
@@ -204,10 +226,13 @@ def write_events(
                 format_stamp(event.end),
                 format_stamp(event.peak),
                 f"{event.duration_min:g}",
-                repr(event.mean_score),
-                repr(event.peak_score),
+                _format_number(event.mean_score),
+                _format_number(event.peak_score),
                 _format_shares(event.top_columns),
                 _format_shares(event.top_sensors),
+                _format_shares(event.where),
+                event.kind,
+                _format_number(event.alarms_per_day),
             )
         )
     if threshold is None:
@@ -271,7 +296,7 @@ def read_events(path: str) -> tuple[Event, ...]:
     Returns
     -------
     tuple of Event
-        In the file's order.
+        In the file's order. What a file of an earlier version does not say is unknown.
 
     Raises
     ------
@@ -280,16 +305,19 @@ def read_events(path: str) -> tuple[Event, ...]:
     StorageError
         If it cannot be read.
     """
-    table = read_text_table(path, HEADER)
+    table = read_text_table(path, _FIRST_HEADER)
     start, end, peak = (table.times(name) for name in ("start", "end", "peak"))
     wrong = (peak < start) | (peak >= end)
     if wrong.any():
         raise table.refusal(int(wrong.argmax()), "peak", "between start and end")
+    kinds = _read_kinds(table)
+    by_score = np.array([kind == "unusual" for kind in kinds], dtype=np.bool_)
     numbers = {
-        name: table.numbers(name) for name in ("event", "mean_score", "peak_score")
+        name: table.numbers(name)
+        for name in ("event", "mean_score", "peak_score", "alarms_per_day")
     }
-    for name, values in numbers.items():
-        blank = np.isnan(values)
+    for name in ("event", "mean_score", "peak_score"):
+        blank = np.isnan(numbers[name]) & (by_score | (name == "event"))
         if blank.any():
             raise table.refusal(int(blank.argmax()), name, "a number")
     return tuple(
@@ -302,9 +330,24 @@ def read_events(path: str) -> tuple[Event, ...]:
             peak_score=float(numbers["peak_score"][row]),
             top_columns=_read_shares(table, row, "top_columns"),
             top_sensors=_read_shares(table, row, "top_sensors"),
+            where=_read_shares(table, row, "where"),
+            kind=kinds[row],
+            alarms_per_day=None if math.isnan(rate) else float(rate),
         )
-        for row in range(len(table.lines))
+        for row, rate in enumerate(numbers["alarms_per_day"])
     )
+
+
+def _read_kinds(table: TextTable) -> list[Kind]:
+    kinds = [kind or "unusual" for kind in table.texts("kind")]
+    for row, kind in enumerate(kinds):
+        if kind not in get_args(Kind):
+            raise table.refusal(row, "kind", f"one of {', '.join(get_args(Kind))}")
+    return cast(list[Kind], kinds)
+
+
+def _format_number(number: float | None) -> str:
+    return "" if number is None or math.isnan(number) else repr(number)
 
 
 def _format_shares(shares: Shares) -> str:
@@ -312,7 +355,7 @@ def _format_shares(shares: Shares) -> str:
 
 
 def _read_shares(table: TextTable, row: int, name: str) -> Shares:
-    text = table.columns[name][row]
+    text = table.columns.get(name, ("",) * (row + 1))[row]
     if not text:
         return ()
     pairs = [part.rpartition("=") for part in text.split("; ")]

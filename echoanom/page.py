@@ -438,6 +438,7 @@ def _event_row(event: Event) -> dict[str, Any]:
         "mean_score": f"{event.mean_score:.4g}",
         "peak_score": f"{event.peak_score:.4g}",
         "sensors": _shares(event.top_sensors),
+        "where": _shares(event.where),
         "columns": _shares(event.top_columns),
     }
 

@@ -105,19 +105,32 @@ class Panel:
         """The short quantity with its unit, where a title says the frequency."""
         return self._with_unit(self.short_quantity)
 
+    @property
+    def words(self) -> str:
+        """The short quantity as words, without a unit."""
+        return self._words(self.short_quantity)
+
     def _with_unit(self, name: str) -> str:
+        name = self._words(name)
+        return f"{name} ({self.shown_unit})" if self.unit else name
+
+    def _words(self, name: str) -> str:
         # Names often end in their unit: temperature_degC, sound_speed_m_s.
         ending = "_" + re.sub(r"\W+", "_", self.unit)
         if self.unit and name.lower().endswith(ending.lower()):
             name = name[: -len(ending)]
-        name = name.replace("_", " ")
-        return f"{name} ({_UNITS.get(self.unit, self.unit)})" if self.unit else name
+        return name.replace("_", " ")
+
+    @property
+    def shown_unit(self) -> str:
+        """The unit as it is written for people."""
+        return _UNITS.get(self.unit, self.unit)
 
     @property
     def difference_label(self) -> str:
         """What a difference of two values is called, with its unit."""
         # A ratio of two levels has no reference any more.
-        unit = "dB" if self.kind == "level" else _UNITS.get(self.unit, self.unit)
+        unit = "dB" if self.kind == "level" else self.shown_unit
         return f"Difference ({unit})" if unit else "Difference"
 
 

@@ -98,6 +98,16 @@ def naive_events(
     return events
 
 
+def naive_densest_band(shares: Sequence[float]) -> float:
+    """Return the most that a band of columns has above its width's share."""
+    best = -math.inf
+    for begin in range(len(shares)):
+        for end in range(begin + 1, len(shares) + 1):
+            even = (end - begin) / len(shares)
+            best = max(best, sum(shares[begin:end]) / sum(shares) - even)
+    return best
+
+
 def naive_exceedances(scores: Sequence[float], threshold: float) -> int:
     """Count the scores above a threshold."""
     count = 0

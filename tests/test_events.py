@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_shares_are_weighed_by_the_score() -> None:
     (event,) = detect(table, options, 0.5)
     assert event.top_columns == (("one/a", 0.75), ("two/c", 0.25))
     assert event.top_sensors == (("one", 0.75), ("two", 0.25))
+    assert event.where == (("a", 0.75), ("c", 0.25))
 
 
 def test_a_long_event_has_the_shares_of_all_its_rows() -> None:
@@ -137,6 +139,9 @@ def events_lists(draw: st.DrawFn) -> tuple[Event, ...]:
                 peak_score=draw(st.floats(0, 1e9)),
                 top_columns=draw(shares_lists),
                 top_sensors=draw(shares_lists),
+                where=draw(shares_lists),
+                kind=draw(st.sampled_from(["unusual", "silent", "stuck"])),
+                alarms_per_day=draw(st.none() | st.floats(0, 1e3)),
             )
         )
     return tuple(events)
@@ -155,18 +160,36 @@ def test_events_are_read_as_they_were_written(
 def test_the_file_is_what_other_programs_expect(tmp_path: Path) -> None:
     path = tmp_path / "events.csv"
     event = Event(
-        1, DAY, DAY + 90, DAY + 60, 1.25, 2.5, (("one/a", 0.75),), (("one", 1.0),)
+        *(1, DAY, DAY + 90, DAY + 60, 1.25, 2.5),
+        top_columns=(("one/a", 0.75),),
+        top_sensors=(("one", 1.0),),
+        where=(("Sv, 3–8 m", 0.5),),
+        alarms_per_day=0.25,
     )
-    write_events(str(path), [event])
+    silence = Event(2, DAY, DAY + 60, DAY, math.nan, math.nan, kind="silent")
+    write_events(str(path), [event, silence])
     assert path.read_text() == (
         "event,start,end,peak,duration_min,mean_score,peak_score,top_columns,"
-        "top_sensors\n"
+        "top_sensors,where,kind,alarms_per_day\n"
         "1,2015-02-01T00:00:00Z,2015-02-01T00:01:30Z,2015-02-01T00:01:00Z,"
-        "1.5,1.25,2.5,one/a=0.75,one=1.0\n"
+        '1.5,1.25,2.5,one/a=0.75,one=1.0,"Sv, 3–8 m=0.5",unusual,0.25\n'
+        "2,2015-02-01T00:00:00Z,2015-02-01T00:01:00Z,2015-02-01T00:00:00Z,"
+        "1,,,,,,silent,\n"
     )
+    assert read_events(str(path))[0] == event
+    assert repr(read_events(str(path))[1]) == repr(silence)
 
 
-GOOD = "1,2015-02-01,2015-02-02,2015-02-01,1440,1,2,a=1,b=1"
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text(
+        ",".join(HEADER[:9]) + "\n1,2015-02-01,2015-02-02,2015-02-01,9,1,2,,\n"
+    )
+    (event,) = read_events(str(path))
+    assert event == Event(1, DAY, DAY + 86_400, DAY, 1.0, 2.0)
+
+
+GOOD = "1,2015-02-01,2015-02-02,2015-02-01,1440,1,2,a=1,b=1,c=1,unusual,0.1"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +199,9 @@ GOOD = "1,2015-02-01,2015-02-02,2015-02-01,1440,1,2,a=1,b=1"
         (GOOD.replace("1440,1,", "1440,,"), "column 'mean_score': must be a number"),
         (GOOD.replace("1,2015", "x,2015", 1), "column 'event': must be a finite"),
         (GOOD.replace("a=1", "a"), "column 'top_columns': must be like"),
-        (GOOD + ",", "must have 9 cells"),
+        (GOOD.replace("c=1", "c"), "column 'where': must be like"),
+        (GOOD.replace("unusual", "odd"), "column 'kind': must be one of unusual, si"),
+        (GOOD + ",", "must have 12 cells"),
     ],
 )
 def test_a_malformed_line_is_refused(tmp_path: Path, line: str, message: str) -> None:

@@ -33,8 +33,8 @@ LAYERS = (
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
     " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
     " training",
-    "events evaluation",
-    "timegrid panels binaxis palette marks plots reconstruction figures page report"
+    "panels whereabouts events evaluation",
+    "timegrid binaxis palette marks plots reconstruction figures page report"
     " plotoptions dayflags dayrows dayplots",
     "testing",
     "cloud",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,11 +105,18 @@ def event_json(event: Event) -> dict[str, Any]:
         "end": format_stamp(event.end),
         "peak": format_stamp(event.peak),
         "duration_min": event.duration_min,
-        "mean_score": event.mean_score,
-        "peak_score": event.peak_score,
+        "mean_score": _number(event.mean_score),
+        "peak_score": _number(event.peak_score),
         "top_columns": dict(event.top_columns),
         "top_sensors": dict(event.top_sensors),
+        "where": dict(event.where),
+        "kind": event.kind,
+        "alarms_per_day": event.alarms_per_day,
     }
+
+
+def _number(score: float) -> float | None:
+    return None if math.isnan(score) else score
 
 
 @command

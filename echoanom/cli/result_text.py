@@ -46,21 +46,35 @@ def event_lines(
         lines += [
             "",
             *table_lines(
-                ["event", "start", "end", "minutes", "peak score", "where"],
                 [
-                    [str(e["event"]), e["start"], e["end"]]
-                    + [f"{e['duration_min']:g}", f"{e['peak_score']:.4g}"]
-                    + [", ".join(f"{c} {percent(s)}" for c, s in _top(e))]
+                    *("event", "start", "end", "minutes", "kind", "peak score"),
+                    *("by chance", "where"),
+                ],
+                [
+                    [
+                        *(str(e["event"]), e["start"], e["end"]),
+                        *(f"{e['duration_min']:g}", e["kind"]),
+                        "–" if e["peak_score"] is None else f"{e['peak_score']:.4g}",
+                        _rate(e["alarms_per_day"]),
+                        "; ".join(f"{c} {percent(s)}" for c, s in e["where"].items()),
+                    ]
                     for e in events
                 ],
-                left=["where"],
+                left=["kind", "where"],
             ),
         ]
     return lines
 
 
-def _top(event: Mapping[str, Any]) -> list[tuple[str, float]]:
-    return list(event["top_columns"].items())
+def _rate(per_day: float | None) -> str:
+    """Write how often something happens, as a number that is easy to read."""
+    if per_day is None:
+        return "–"
+    if per_day >= 0.1:
+        return f"{per_day:.1f} a day"
+    if per_day > 0.001:
+        return f"once in {1 / per_day:.0f} days"
+    return "once in over 1,000 days"
 
 
 def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
