@@ -324,16 +324,19 @@ def _forget(folder: str) -> None:
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[Map]:
-    """Give a `map` that works in processes, which start when they are needed."""
-    if workers == 1:
-        yield map
-        return
-    # Forking a process with threads (polars', fsspec's) may deadlock.
+    """Give a `map` that works in processes, if there is work for more than one."""
+    # Forking a process with threads (polars', fsspec's) may deadlock. They start when
+    # they are needed.
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, mp_context=multiprocessing.get_context("spawn")
     )
+
+    def map_(function: Any, *arguments: Sequence[Any]) -> Iterable[Any]:
+        alone = workers == 1 or len(arguments[0]) < 2
+        return (map if alone else pool.map)(function, *arguments)
+
     try:
-        yield pool.map
+        yield map_
     finally:
         pool.shutdown(cancel_futures=True)
 
