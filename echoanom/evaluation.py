@@ -19,56 +19,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom.errors import MissingExtraError, ScoresError
+from echoanom.bootstrap import blocks_of, draws, interval
+from echoanom.errors import ScoresError
+from echoanom.evaluationoptions import EvaluationOptions
+from echoanom.eventmeasures import EventCase, FoundLabel, KindRecall, by_kind
 from echoanom.events import Event, detect
-from echoanom.labels import Label, labelled_rows
+from echoanom.labels import Label
 from echoanom.options import EventOptions
+from echoanom.ranking import Ranking
 from echoanom.scores import ScoreTable
 from echoanom.stamps import format_stamp
+from echoanom.stretches import in_stretches, row_ranges, run_starts, stretches
+from echoanom.vus import Surface
 
-NO_KIND = "unnamed"
-"""Kind under which labels without one are counted."""
+Interval = tuple[float, float] | None
 
-_DAY_S = 86_400
-
-
-@dataclasses.dataclass(frozen=True)
-class KindRecall:
-    """How many labels of one kind were found.
-
-    Attributes
-    ----------
-    labels : int
-        Labels with scored rows.
-    found : int
-        Those that overlap an event.
-    """
-
-    labels: int
-    found: int
-
-    @property
-    def recall(self) -> float:
-        """Share of the labels that were found."""
-        return self.found / self.labels
+BY_ROW = ("vus_pr", "average_precision", "roc_auc")
+"""Measures that need no threshold."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EventEvaluation:
-    """How well events agree with labels. They agree where they overlap at all.
+    """How well events agree with labels. They agree where they share a scored row.
 
     Attributes
     ----------
     events : int
-        Number of events.
+        Number of events with scored rows.
+    events_outside : int
+        Events without any, which count nowhere.
     true_events : int
         Events that overlap a label.
     labels : int
         Labels with scored rows.
     found_labels : int
         Labels that overlap an event.
+    precision : float or None
+        Share of the events that overlap a label; None without events.
+    recall : float
+        Share of the labels that overlap an event.
+    f1 : float
+        Harmonic mean of the two; 0 without events.
+    affiliation_precision : float or None
+        How near the events are to the labels, as `echoanom.affiliation` says; None
+        without events. About 0.5 by chance.
+    affiliation_recall, affiliation_f1 : float
+        How near the labels are to the events, and the harmonic mean.
     false_alarms_per_day : float
         Events without a label, per day of scored rows [1/day].
+    median_delay_s : float or None
+        Median delay of the labels that were found [s]; None if none was.
     alarm_share : float
         Share of the scored rows that lie in an event. One event over everything would
         find every label, and show here.
@@ -78,27 +78,28 @@ class EventEvaluation:
         Share of the labelled rows that lie in events.
     kinds : dict of str to KindRecall
         By kind of label.
+    by_label : tuple of FoundLabel
+        Each label with scored rows, in the order given.
     """
 
     events: int
+    events_outside: int
     true_events: int
     labels: int
     found_labels: int
+    precision: float | None
+    recall: float
+    f1: float
+    affiliation_precision: float | None
+    affiliation_recall: float
+    affiliation_f1: float
     false_alarms_per_day: float
+    median_delay_s: float | None
     alarm_share: float
     row_precision: float | None
     row_recall: float
     kinds: dict[str, KindRecall]
-
-    @property
-    def precision(self) -> float | None:
-        """Share of the events that overlap a label; None without events."""
-        return self.true_events / self.events if self.events else None
-
-    @property
-    def recall(self) -> float:
-        """Share of the labels that overlap an event."""
-        return self.found_labels / self.labels
+    by_label: tuple[FoundLabel, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,25 +116,40 @@ class Evaluation:
         Labels with scored rows.
     labels_outside : int
         Labels without any, which count nowhere.
+    vus_pr : float
+        Volume under the surface of precision, recall and buffer, as `echoanom.vus`
+        says.
+    vus_pr_silent : float
+        What scores that are all equal would reach.
     average_precision : float
         Area under the steps of precision over recall, row by row. Random scores reach
         the share of labelled rows.
     roc_auc : float
         Probability that a labelled row has a higher score than another; 0.5 is random.
+    options : EvaluationOptions
+        How they were measured.
     threshold : float or None
         The threshold the events were found with, if it was given.
     by_event : EventEvaluation or None
         Of the events, if there were events or a threshold.
+    intervals : dict of str to tuple of float, or None
+        Where the middle 95 % of the draws lie, by measure: those by row under their
+        names, those of events as ``event_f1``, ``affiliation_f1`` and so on. None
+        where a measure is defined in less than half of them. Empty without bootstrap.
     """
 
     rows: int
     labelled_rows: int
     labels: int
     labels_outside: int
+    vus_pr: float
+    vus_pr_silent: float
     average_precision: float
     roc_auc: float
+    options: EvaluationOptions
     threshold: float | None = None
     by_event: EventEvaluation | None = None
+    intervals: dict[str, Interval] = dataclasses.field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON values.
@@ -141,15 +157,17 @@ class Evaluation:
         Returns
         -------
         dict
-            Field names and values; recalls and precisions of events are worked out.
+            Field names and values; recalls of kinds are worked out, and the labels'
+            times are text.
         """
         values = dataclasses.asdict(self)
         if self.by_event is not None:
             events = values["by_event"]
-            events["precision"] = self.by_event.precision
-            events["recall"] = self.by_event.recall
             for kind, found in self.by_event.kinds.items():
                 events["kinds"][kind]["recall"] = found.recall
+            for label in events["by_label"]:
+                label["start"] = format_stamp(label["start"])
+                label["end"] = format_stamp(label["end"])
         return values
 
 
@@ -160,6 +178,7 @@ def evaluate(
     events: Sequence[Event] | None = None,
     threshold: float | None = None,
     options: EventOptions | None = None,
+    measures: EvaluationOptions | None = None,
 ) -> Evaluation:
     """Hold scores, and optionally events, against labels.
 
@@ -168,13 +187,16 @@ def evaluate(
     table : ScoreTable
         The scores. Rows without one are left out.
     labels : sequence of Label
-        What is known to be unusual.
+        What is known to be unusual. They may overlap: a row is labelled once, a label
+        is found or not on its own.
     events : sequence of Event, optional
         What was found.
     threshold : float, optional
         With it and without events, events are found first.
     options : EventOptions, optional
         How they are found; the defaults if left out.
+    measures : EvaluationOptions, optional
+        How all is measured; the defaults if left out.
 
     Returns
     -------
@@ -185,39 +207,193 @@ def evaluate(
     ------
     ScoresError
         If no row has a score, no label overlaps a scored row, or all rows are
-        labelled: then nothing can be measured.
-    MissingExtraError
-        If scikit-learn is not installed.
+        labelled: then nothing can be measured. Also if intervals are asked for and all
+        rows lie in one block.
     """
-    scored = ~np.isnan(table.score)
-    times, score = table.times[scored], table.score[scored]
-    inside = _check(times, table.period_s, labels)
-    marked = labelled_rows(times, table.period_s, inside)
-    if marked.all():
-        raise ScoresError(
-            f"some scored rows must lie outside the labels, but all {len(marked)} lie"
-            " inside; score more of the time around them"
-        )
-    average_precision, roc_auc = _rank_measures(marked, score)
     if events is None and threshold is not None:
         events = detect(table, options or EventOptions(), threshold)
-    return Evaluation(
-        rows=len(times),
-        labelled_rows=int(marked.sum()),
-        labels=len(inside),
-        labels_outside=len(labels) - len(inside),
-        average_precision=average_precision,
-        roc_auc=roc_auc,
-        threshold=threshold,
-        by_event=(
+    case = Case(table, labels, events, measures or EvaluationOptions())
+    return case.evaluation(threshold)
+
+
+class Case:
+    """Scores, labels and events, ready to be measured with any weights.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        The scores.
+    labels : sequence of Label
+        What is known to be unusual.
+    events : sequence of Event, or None
+        What was found.
+    options : EvaluationOptions
+        How it is measured.
+
+    Raises
+    ------
+    ScoresError
+        If nothing can be measured, as `evaluate` says.
+    """
+
+    def __init__(
+        self,
+        table: ScoreTable,
+        labels: Sequence[Label],
+        events: Sequence[Event] | None,
+        options: EvaluationOptions,
+    ) -> None:
+        scored = ~np.isnan(table.score)
+        times, score = table.times[scored], table.score[scored]
+        self._options, self._given = options, len(labels)
+        self._times = times
+        self._labels = _with_rows(times, table.period_s, labels)
+        spans = [(label.start, label.end) for label in self._labels]
+        self._stretches = stretches(times, table.period_s, spans)
+        self._marked = in_stretches(self._stretches, len(times))
+        if self._marked.all():
+            raise ScoresError(
+                f"some scored rows must lie outside the labels, but all {len(times)}"
+                " lie inside; score more of the time around them"
+            )
+        self.ranking = Ranking(self._marked, score)
+        self._surface = Surface(
+            score,
+            self._stretches,
+            run_starts(times, table.period_s),
+            options.buffer,
+            options.thresholds,
+        )
+        self._events = (
             None
             if events is None
-            else _by_event(times, table.period_s, marked, inside, events)
-        ),
-    )
+            else EventCase(times, table.period_s, self._labels, events)
+        )
+
+    def measure(self, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Compute all measures.
+
+        Parameters
+        ----------
+        weights : ndarray of float64, shape (N,)
+            Weight of each scored row. Labels and events have that of their first row.
+
+        Returns
+        -------
+        dict of str to float
+            By name; NaN where one is not defined.
+        """
+        first = weights[self._stretches[:, 0]]
+        values = {
+            "vus_pr": self._surface.volume(weights, first),
+            "average_precision": self.ranking.average_precision(weights),
+            "roc_auc": self.ranking.roc_auc(weights),
+        }
+        if self._events is not None:
+            values |= self._events.measures(
+                weights,
+                weights[self._events.label_rows],
+                weights[self._events.event_rows],
+                first,
+            )
+        return values
+
+    def drawn(self) -> dict[str, NDArray[np.float64]]:
+        """Measure on the record drawn anew, as often as the options say.
+
+        Returns
+        -------
+        dict of str to ndarray of float64, shape (D,)
+            The values of each measure; NaN where one is not defined. Empty without
+            draws.
+
+        Raises
+        ------
+        ScoresError
+            If all rows lie in one block.
+        """
+        if not self._options.bootstrap:
+            return {}
+        blocks = blocks_of(self._times, self._options.block_h)
+        drawn = draws(blocks, self._options.bootstrap, self._options.seed)
+        values = [self.measure(counts[blocks]) for counts in drawn]
+        return {name: np.array([one[name] for one in values]) for name in values[0]}
+
+    def evaluation(
+        self,
+        threshold: float | None,
+        drawn: dict[str, NDArray[np.float64]] | None = None,
+    ) -> Evaluation:
+        """Sum up.
+
+        Parameters
+        ----------
+        threshold : float, optional
+            What the events were found with.
+        drawn : dict of str to ndarray of float64, optional
+            What `drawn` returned; called here if left out.
+
+        Returns
+        -------
+        Evaluation
+            The measures, and their intervals.
+        """
+        values = self.measure(np.ones(len(self._times)))
+        drawn = self.drawn() if drawn is None else drawn
+        return Evaluation(
+            rows=len(self._times),
+            labelled_rows=int(self._marked.sum()),
+            labels=len(self._labels),
+            labels_outside=self._given - len(self._labels),
+            vus_pr=values["vus_pr"],
+            vus_pr_silent=self._surface.silent_volume(),
+            average_precision=values["average_precision"],
+            roc_auc=values["roc_auc"],
+            options=self._options,
+            threshold=threshold,
+            by_event=None if self._events is None else self._by_event(values),
+            intervals={name: interval(draw) for name, draw in drawn.items()},
+        )
+
+    def _by_event(self, values: dict[str, float]) -> EventEvaluation:
+        case = self._events
+        assert case is not None
+        by_label = tuple(
+            FoundLabel(
+                label.start,
+                label.end,
+                label.kind,
+                None if delay != delay else int(delay),
+            )
+            for label, delay in zip(self._labels, case.delays.tolist(), strict=True)
+        )
+        return EventEvaluation(
+            events=len(case.true_events),
+            events_outside=case.outside,
+            true_events=int(case.true_events.sum()),
+            labels=len(by_label),
+            found_labels=sum(label.found for label in by_label),
+            precision=_or_none(values["event_precision"]),
+            recall=values["event_recall"],
+            f1=values["event_f1"],
+            affiliation_precision=_or_none(values["affiliation_precision"]),
+            affiliation_recall=values["affiliation_recall"],
+            affiliation_f1=values["affiliation_f1"],
+            false_alarms_per_day=values["false_alarms_per_day"],
+            median_delay_s=_or_none(values["median_delay_s"]),
+            alarm_share=values["alarm_share"],
+            row_precision=_or_none(values["row_precision"]),
+            row_recall=values["row_recall"],
+            kinds=by_kind(by_label),
+            by_label=by_label,
+        )
 
 
-def _check(
+def _or_none(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _with_rows(
     times: NDArray[np.int64], period_s: int, labels: Sequence[Label]
 ) -> list[Label]:
     """Return the labels that overlap a scored row."""
@@ -225,9 +401,13 @@ def _check(
         raise ScoresError("there must be rows with a score, and there are none")
     if not labels:
         raise ScoresError("there must be at least one label, and there is none")
-    inside = [
-        label for label in labels if labelled_rows(times, period_s, [label]).any()
-    ]
+    first, stop = row_ranges(
+        times,
+        period_s,
+        [label.start for label in labels],
+        [label.end for label in labels],
+    )
+    inside = [label for label, some in zip(labels, first < stop, strict=True) if some]
     if not inside:
         begin = min(label.start for label in labels)
         end = max(label.end for label in labels)
@@ -238,54 +418,3 @@ def _check(
             f" {format_stamp(begin)} to {format_stamp(end)}"
         )
     return inside
-
-
-def _rank_measures(
-    marked: NDArray[np.bool_], score: NDArray[np.float64]
-) -> tuple[float, float]:
-    try:
-        from sklearn.metrics import average_precision_score, roc_auc_score
-    except ImportError:
-        raise MissingExtraError("evaluation against labels", "evaluate") from None
-    return (
-        float(average_precision_score(marked, score)),
-        float(roc_auc_score(marked, score)),
-    )
-
-
-def _by_event(
-    times: NDArray[np.int64],
-    period_s: int,
-    marked: NDArray[np.bool_],
-    labels: Sequence[Label],
-    events: Sequence[Event],
-) -> EventEvaluation:
-    spans = [Label(event.start, event.end) for event in events]
-    alarmed = labelled_rows(times, period_s, spans)
-    true_events = sum(
-        any(_overlap(event, label) for label in labels) for event in spans
-    )
-    found = [any(_overlap(event, label) for event in spans) for label in labels]
-    kinds: dict[str, KindRecall] = {}
-    for label, was_found in zip(labels, found, strict=True):
-        kind = label.kind or NO_KIND
-        before = kinds.get(kind, KindRecall(0, 0))
-        kinds[kind] = KindRecall(before.labels + 1, before.found + was_found)
-    days = len(times) * period_s / _DAY_S
-    right = int((marked & alarmed).sum())
-    alarms = int(alarmed.sum())
-    return EventEvaluation(
-        events=len(spans),
-        true_events=true_events,
-        labels=len(labels),
-        found_labels=sum(found),
-        false_alarms_per_day=(len(spans) - true_events) / days,
-        alarm_share=alarms / len(times),
-        row_precision=right / alarms if alarms else None,
-        row_recall=right / int(marked.sum()),
-        kinds=dict(sorted(kinds.items())),
-    )
-
-
-def _overlap(one: Label, two: Label) -> bool:
-    return one.start < two.end and two.start < one.end

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import builtins
 import json
 from typing import Any
 
@@ -9,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echoanom.errors import MissingExtraError, ScoresError
-from echoanom.evaluation import NO_KIND, evaluate
+from echoanom.errors import ScoresError
+from echoanom.evaluation import evaluate
+from echoanom.eventmeasures import NO_KIND
 from echoanom.events import Event
 from echoanom.labels import Label
 from echoanom.scores import ScoreTable
@@ -110,7 +110,9 @@ def test_as_json_has_the_worked_out_measures() -> None:
     values = found.as_json()
     assert values["threshold"] == 7.5
     assert values["by_event"]["precision"] == values["by_event"]["recall"] == 1.0
-    assert values["by_event"]["kinds"] == {"x": {"labels": 1, "found": 1, "recall": 1}}
+    assert values["by_event"]["kinds"] == {
+        "x": {"labels": 1, "found": 1, "median_delay_s": 0.0, "recall": 1.0}
+    }
 
 
 def test_rows_without_a_score_and_labels_without_rows_count_nowhere() -> None:
@@ -135,18 +137,3 @@ def test_what_cannot_be_measured_is_refused(
 ) -> None:
     with pytest.raises(ScoresError, match=message):
         evaluate(make_table(score), labels)
-
-
-def test_without_scikit_learn_the_extra_is_named(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    original = builtins.__import__
-
-    def without(name: str, *rest: Any, **options: Any) -> Any:
-        if name.startswith("sklearn"):
-            raise ImportError(name)
-        return original(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"echoanom\[evaluate\]"):
-        evaluate(make_table([0.0, 1.0]), [minutes(1, 2)])

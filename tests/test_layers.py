@@ -29,13 +29,15 @@ LAYERS = (
     "sources shards making conversion",
     "windowing rowspans framing pool recordio recordstream streaming dealing batching",
     "devicerows pydataset pipeline",
-    "texttable thresholds scores labels",
+    "texttable thresholds scores labels"
+    " stretches ranking vus affiliation bootstrap",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
     " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
     " training",
-    "panels whereabouts events evaluation",
+    "panels whereabouts events"
+    " eventmeasures evaluationoptions evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures page report"
-    " plotoptions dayflags dayrows dayplots",
+    " plotoptions dayflags dayrows dayplots comparisonplot",
     "testing",
     "cloud",
     "cli __main__",

@@ -50,7 +50,10 @@ _COMMANDS = {
     ),
     "detect": ("findings", "Find events: stretches of rows that score high."),
     "report": ("findings", "Draw data, scores and events on a page."),
-    "evaluate": ("findings", "Hold scores against labels: do they find what is known?"),
+    "evaluate": (
+        "evaluating",
+        "Hold scores against labels: do they find what is known?",
+    ),
     "serve": (
         "serve",
         "Answer requests for scores, as the model's endpoint on SageMaker does.",

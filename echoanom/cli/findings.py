@@ -1,4 +1,4 @@
-"""Commands that find and show what is unusual: detect, report, evaluate."""
+"""Commands that find and show what is unusual: detect, report."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ event_options: Decorator[Any] = options_object(
     threshold=Flag(
         "--threshold",
         "Scores above it are unusual: mean+<k>std, quantile:<q>, mad:<k>, pot:<p> (peaks"
-        " over threshold, probability p a row), or a number. Computed from the scores of"
-        " the days held back in training.",
+        " over threshold, probability p a row), alarms:<r> (r false alarms a day), or a"
+        " number. Computed from the scores of the days held back in training.",
         metavar="RULE",
     ),
     merge_gap_min=Flag(
@@ -38,6 +38,12 @@ event_options: Decorator[Any] = options_object(
     ),
     min_duration_min=Flag(
         "--min-duration", "Shorter events are dropped [min].", metavar="MIN"
+    ),
+    prune=Flag(
+        "--prune",
+        "Drop events from which, in order of their peaks, no step down to the next, or"
+        " to what is normal, is larger than this share.",
+        metavar="SHARE",
     ),
     top_columns=Flag("--top-columns", "Columns to name for each event.", metavar="N"),
 )
@@ -66,7 +72,7 @@ def detect(scores: str, out: str, options: EventOptions, as_json: bool) -> None:
     from echoanom.scores import read_scores
 
     table = read_scores(scores)
-    threshold = table.threshold(options.threshold)
+    threshold = table.threshold(options.threshold, options)
     events = run(table, options, threshold.value)
     write_events(out, events, threshold)
     if as_json:
@@ -117,50 +123,6 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def _number(score: float) -> float | None:
     return None if math.isnan(score) else score
-
-
-@command
-@click.argument("scores")
-@click.argument("labels")
-@click.option(
-    "--events",
-    "events_path",
-    metavar="CSV",
-    help="Events to hold against the labels. Left out: found with the options below.",
-)
-@event_options
-@json_option
-def evaluate(
-    scores: str,
-    labels: str,
-    events_path: str | None,
-    options: EventOptions,
-    as_json: bool,
-) -> None:
-    """Hold scores against labels: do they find what is known?
-
-    LABELS is a CSV with start, end (the first moment after) and optionally sensor and
-    kind. Measures by row do not depend on a threshold, those by event do.
-
-    \b
-    Example:
-      echoanom evaluate scores.csv labels.csv --json
-    """
-    from echoanom.evaluation import evaluate as run
-    from echoanom.events import read_events
-    from echoanom.labels import read_labels
-    from echoanom.scores import read_scores
-
-    table = read_scores(scores)
-    if events_path is None:
-        threshold = table.threshold(options.threshold).value
-        found = run(table, read_labels(labels), threshold=threshold, options=options)
-    else:
-        found = run(table, read_labels(labels), events=read_events(events_path))
-    if as_json:
-        print_json(found.as_json())
-    else:
-        print_lines(result_text.evaluation_lines(found.as_json()))
 
 
 class BySensor(click.ParamType):  # type: ignore[type-arg]

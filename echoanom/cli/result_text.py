@@ -40,7 +40,8 @@ def event_lines(
     rule = "" if threshold.source == "number" else f"{threshold.rule} "
     lines = [
         f"{path}: {count(len(events), 'event')} above {threshold.value:.4g}"
-        f" ({rule}{_SOURCES[threshold.source]})"
+        f" ({rule}{_SOURCES[threshold.source]}"
+        f"{'; ' + threshold.basis if threshold.basis else ''})"
     ]
     if events:
         lines += [
@@ -75,46 +76,6 @@ def _rate(per_day: float | None) -> str:
     if per_day > 0.001:
         return f"once in {1 / per_day:.0f} days"
     return "once in over 1,000 days"
-
-
-def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
-    """Tell how well scores agree with labels.
-
-    Parameters
-    ----------
-    found : mapping
-        As `Evaluation.as_json` returns it.
-
-    Returns
-    -------
-    list of str
-        Lines.
-    """
-    share = found["labelled_rows"] / found["rows"]
-    lines = [
-        f"{count(found['rows'], 'row')}, {percent(share)} of them labelled;"
-        f" {count(found['labels'], 'label')} with scores,"
-        f" {found['labels_outside']:,} without",
-        f"average precision {found['average_precision']:.3f}"
-        f" (random: {share:.3f}), ROC AUC {found['roc_auc']:.3f} (random: 0.5)",
-    ]
-    events = found["by_event"]
-    if events:
-        lines += [
-            f"{count(events['events'], 'event')}, {events['true_events']:,} on a label;"
-            f" {events['found_labels']:,} of {count(events['labels'], 'label')} found;"
-            f" {events['false_alarms_per_day']:.3g} false alarms a day;"
-            f" {percent(events['alarm_share'])} of the rows in events",
-            "",
-            *table_lines(
-                ["kind", "labels", "found"],
-                [
-                    [kind or "(none)", f"{k['labels']:,}", f"{k['found']:,}"]
-                    for kind, k in events["kinds"].items()
-                ],
-            ),
-        ]
-    return lines
 
 
 def score_summary(path: str, table: ScoreTable) -> dict[str, Any]:
