@@ -148,12 +148,16 @@ def _part(
     weights: Sequence[Any] | None,
 ) -> tf.Tensor:
     """Compute gradients, if weights are given, and sums of a part, as one vector."""
+    windows = tf.cast(tf.shape(values)[0], tf.float32)
+    # Convolutions on some processors (oneDNN's) refuse a part without a window, so it
+    # gets one of which nothing was observed.
+    lacking = [[0, tf.maximum(1 - tf.shape(values)[0], 0)], [0, 0], [0, 0]]
+    values, observed = tf.pad(values, lacking), tf.pad(observed, lacking)
     with tf.device(device):
         with tf.GradientTape() as tape:
             reproduced = model(values, training=weights is not None)
             loss = tf.reduce_sum(cell_errors(values, observed, reproduced))
         cells = tf.reduce_sum(tf.cast(observed, tf.float32))
-        windows = tf.cast(tf.shape(values)[0], tf.float32)
         gradients = [] if weights is None else tape.gradient(loss, list(weights))
         flat = [tf.reshape(gradient, (-1,)) for gradient in gradients]
         return tf.concat([*flat, tf.stack([loss, cells, windows])], axis=0)
