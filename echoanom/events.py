@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from echoanom import publishing, storage
 from echoanom.errors import ScoresError
 from echoanom.options import EventOptions
+from echoanom.pruning import prune
 from echoanom.scores import ScoreTable, sensor_shares
 from echoanom.stamps import format_stamp
 from echoanom.texttable import TextTable, read_text_table
@@ -104,6 +105,7 @@ def detect(
 
     Rows above the threshold belong to one event if at most the merge gap lies between
     the end of one and the start of the next, whether there are rows between or not.
+    With pruning, only events that stand out are kept, see `echoanom.pruning.prune`.
 
     Parameters
     ----------
@@ -118,6 +120,11 @@ def detect(
     -------
     tuple of Event
         By peak score, highest first; equal ones by time.
+
+    Raises
+    ------
+    ScoresError
+        If events are to be pruned and the scores are less than 0.
     """
     above = np.flatnonzero(table.score > threshold)
     if not len(above):
@@ -134,9 +141,29 @@ def detect(
         for first, last in zip(firsts[kept].tolist(), lasts[kept].tolist(), strict=True)
     ]
     found.sort(key=lambda event: (-event.peak_score, event.start))
+    if options.prune:
+        below = table.score[table.score <= threshold]
+        normal = float(below.max()) if len(below) else 0.0
+        peaks = [event.peak_score for event in found]
+        del found[prune(peaks, normal, options.prune) :]
+    rates = _alarms_per_day(table, options, [event.peak_score for event in found])
     return tuple(
-        dataclasses.replace(event, rank=rank) for rank, event in enumerate(found, 1)
+        dataclasses.replace(event, rank=rank, alarms_per_day=rate)
+        for rank, (event, rate) in enumerate(zip(found, rates, strict=True), 1)
     )
+
+
+def _alarms_per_day(
+    table: ScoreTable, options: EventOptions, peaks: list[float]
+) -> list[float | None]:
+    """Tell how often the days held back have peaks like these, if they tell."""
+    if table.calibration is None:
+        return [None] * len(peaks)
+    try:
+        rates = table.calibration.alarm_rates(options)
+    except ScoresError:  # too few events, or a model of an earlier version
+        return [None] * len(peaks)
+    return list(rates.rate(np.array(peaks)).tolist())
 
 
 def _event(table: ScoreTable, rows: slice, top_columns: int) -> Event:
@@ -273,7 +300,12 @@ def read_threshold(path: str) -> Threshold | None:
         if about["format"] != FORMAT:
             raise ValueError
         found = about["threshold"]
-        return Threshold(float(found["value"]), str(found["rule"]), found["source"])
+        return Threshold(
+            value=float(found["value"]),
+            rule=str(found["rule"]),
+            source=found["source"],
+            basis=str(found.get("basis", "")),
+        )
     except (ValueError, KeyError, TypeError):
         raise ScoresError(
             f"{neighbour}: must hold the threshold of {path} in format {FORMAT}, but"

@@ -198,7 +198,7 @@ class Fitting:
             options,
             self.progress,
         )
-        return Calibration.from_scores(rows.score)
+        return Calibration.from_scores(rows.score, rows.times, self.dataset.period_s)
 
     def _batches(self) -> int:
         batches = batches_per_epoch(self.dataset, self.window, self.holdout.training)

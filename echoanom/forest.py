@@ -159,7 +159,7 @@ def _score(
 def _calibrate(rows: ForestRows, score: NDArray[np.float64]) -> Calibration | None:
     held_back = np.concatenate(
         [
-            score[first : first + count]
+            np.arange(first, first + count)
             for first, count in zip(
                 rows.holdout.validation.first_row.tolist(),
                 rows.holdout.validation.rows.tolist(),
@@ -167,6 +167,7 @@ def _calibrate(rows: ForestRows, score: NDArray[np.float64]) -> Calibration | No
             )
         ]
     )
-    if np.isnan(held_back).all():
+    if np.isnan(score[held_back]).all():
         return None
-    return Calibration.from_scores(held_back)
+    times, period_s = rows.dataset.times()[held_back], rows.dataset.period_s
+    return Calibration.from_scores(score[held_back], times, period_s)

@@ -477,19 +477,24 @@ class EventOptions(Options):
     Attributes
     ----------
     threshold : str
-        Rule: ``mean+2std``, ``quantile:0.999``, ``mad:6``, ``pot:1e-4``, or a number.
+        Rule: ``mean+2std``, ``quantile:0.999``, ``mad:6``, ``pot:1e-4``, ``alarms:1``,
+        or a number.
     merge_gap_min : float
         Events at most this far apart are one [min].
     min_duration_min : float
         Shorter events are dropped [min].
     top_columns : int
         Columns to name for each event.
+    prune : float
+        Share by which a peak must exceed the next one for what is above to be kept, in
+        [0, 1); 0 keeps all.
     """
 
     threshold: str = "mean+2std"
     merge_gap_min: float = 30.0
     min_duration_min: float = 1.0
     top_columns: int = 3
+    prune: float = 0.0
 
     def __post_init__(self) -> None:
         _require(isinstance(self.threshold, str), "threshold", "text", self.threshold)
@@ -500,3 +505,4 @@ class EventOptions(Options):
             "min_duration_min", self.min_duration_min, "at least 0", _not_negative
         )
         _require_whole("top_columns", self.top_columns, 1)
+        _require_number("prune", self.prune, "in [0, 1)", lambda share: 0 <= share < 1)

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from echoanom import publishing, storage
 from echoanom.columns import Column, columns_from_manifest
 from echoanom.errors import OptionError, ScoresError
+from echoanom.options import EventOptions
+from echoanom.rules import parse_rule
 from echoanom.stamps import format_stamp
 from echoanom.texttable import read_text_table
-from echoanom.thresholds import Calibration, Threshold, parse_rule, threshold
+from echoanom.thresholds import Calibration, Source, Threshold, threshold
 
 FORMAT = 1
 SHARE_PREFIX = "share:"
@@ -93,13 +95,16 @@ class ScoreTable:
         """Sensors of the columns, in their order."""
         return tuple(dict.fromkeys(column.sensor for column in self.columns))
 
-    def threshold(self, rule: str) -> Threshold:
+    def threshold(self, rule: str, options: EventOptions | None = None) -> Threshold:
         """Compute a threshold for this table.
 
         Parameters
         ----------
         rule : str
             As `echoanom.thresholds.threshold` takes it.
+        options : EventOptions, optional
+            How rows become events, for ``alarms``; the defaults if left out. Their own
+            rule is not used.
 
         Returns
         -------
@@ -115,12 +120,18 @@ class ScoreTable:
         ScoresError
             If the calibration does not tell.
         """
-        if parse_rule(rule).kind == "number":
-            return Threshold(threshold(rule, None), rule, "number")
-        if self.calibration is not None:
-            return Threshold(threshold(rule, self.calibration), rule, "calibration")
-        own = Calibration.from_scores(self.score)
-        return Threshold(threshold(rule, own), rule, "scores")
+        parsed = parse_rule(rule)
+        if parsed.kind == "number":
+            return Threshold(parsed.value, rule, "number")
+        source: Source = "calibration" if self.calibration else "scores"
+        calibration = self.calibration or Calibration.from_scores(
+            self.score, self.times, self.period_s
+        )
+        value = threshold(rule, calibration, options)
+        if parsed.kind != "alarms":
+            return Threshold(value, rule, source)
+        rates = calibration.alarm_rates(options or EventOptions())
+        return Threshold(value, rule, source, rates.basis(parsed.value))
 
 
 def sensor_shares(

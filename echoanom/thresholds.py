@@ -8,48 +8,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from echoanom.errors import OptionError, ScoresError
+from echoanom.alarmrates import AlarmRates
+from echoanom.errors import ScoresError
+from echoanom.options import DAY_S, EventOptions
+from echoanom.rules import TAIL_SHARE, parse_rule
 
-RULES = "mean+<k>std, quantile:<q>, mad:<k>, pot:<p>, or a number"
-"""The rules, as messages name them."""
-
-RuleKind = Literal["mean", "quantile", "mad", "pot", "number"]
 Source = Literal["calibration", "scores", "number"]
 
 _GRID = 101
-_TAIL_SHARE = 0.02  # peaks over threshold start at the 98 % quantile
 _TAIL_LEAST = 1000
 _TAIL_MOST = 20_000
 _LEAST_EXCEEDANCES = 20
 # Makes the median absolute deviation an estimate of a normal standard deviation:
 # 1 / Φ⁻¹(3/4).
 _MAD_TO_STD = 1.4826
-
-_MEAN = re.compile(r"mean\+(.+)std")
-_NAMED = re.compile(r"(quantile|mad|pot):(.+)")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """A threshold rule, taken apart.
-
-    Attributes
-    ----------
-    kind : {'mean', 'quantile', 'mad', 'pot', 'number'}
-        Which rule.
-    value : float
-        Its parameter: k, q, k, p, or the threshold itself.
-    """
-
-    kind: RuleKind
-    value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +43,14 @@ class Threshold:
     source : {'calibration', 'scores', 'number'}
         What it was computed from: the calibration stored with the model, the very
         scores that are judged by it, or nothing, being given as a number.
+    basis : str
+        What an expected rate of alarms rests on, in words.
     """
 
     value: float
     rule: str
     source: Source
+    basis: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +70,10 @@ class Calibration:
     tail : tuple of float
         The largest scores, ascending: at least 2 % of them (at most 20,000 scores),
         and all of them up to 1,000.
+    times : tuple of int
+        Starts of their rows [s since 1970 UTC]; empty if they are not known.
+    period_s : int
+        Length of a row [s]; 0 if it is not known.
     """
 
     count: int
@@ -98,15 +83,24 @@ class Calibration:
     mad: float
     grid: tuple[float, ...]
     tail: tuple[float, ...]
+    times: tuple[int, ...] = ()
+    period_s: int = 0
 
     @classmethod
-    def from_scores(cls, scores: ArrayLike) -> Calibration:
+    def from_scores(
+        cls, scores: ArrayLike, times: ArrayLike | None = None, period_s: int = 0
+    ) -> Calibration:
         """Summarise scores.
 
         Parameters
         ----------
         scores : array_like of float, shape (N,)
             Scores of normal time; NaN (nothing to score) is left out.
+        times : array_like of int, shape (N,), optional
+            Starts of their rows [s since 1970 UTC], each once. Without them nothing is
+            known of rates of alarms.
+        period_s : int
+            Length of a row [s].
 
         Returns
         -------
@@ -119,7 +113,9 @@ class Calibration:
             If there is no score, or an infinite one.
         """
         values = np.asarray(scores, dtype=np.float64).ravel()
-        values = np.sort(values[~np.isnan(values)])
+        known = np.flatnonzero(~np.isnan(values))
+        order = known[np.argsort(values[known], kind="stable")]
+        values = values[order]
         count = len(values)
         if count == 0:
             raise ScoresError("a calibration needs at least one score, got none")
@@ -142,6 +138,44 @@ class Calibration:
                 _sorted_quantile(values, q) for q in np.linspace(0.0, 1.0, _GRID)
             ),
             tail=tuple(values[count - kept :].tolist()),
+            times=(
+                ()
+                if times is None
+                else tuple(np.asarray(times)[order[count - kept :]].tolist())
+            ),
+            period_s=0 if times is None else period_s,
+        )
+
+    def alarm_rates(self, options: EventOptions) -> AlarmRates:
+        """Tell how many events a day such days have above each score.
+
+        Parameters
+        ----------
+        options : EventOptions
+            How rows become events.
+
+        Returns
+        -------
+        AlarmRates
+            The rates.
+
+        Raises
+        ------
+        ScoresError
+            If the times of the scores are not known, or there are too few events.
+        """
+        if not self.times:
+            raise ScoresError(
+                "a rate of alarms needs the times of the calibration's scores, which"
+                " models of an earlier version lack; train again, or use quantile:<q>"
+            )
+        return AlarmRates.from_tail(
+            np.asarray(self.tail),
+            np.asarray(self.times, dtype=np.int64),
+            self.period_s,
+            self.count * self.period_s / DAY_S,
+            options.merge_gap_min,
+            options.min_duration_min,
         )
 
     @property
@@ -177,7 +211,8 @@ class Calibration:
             Field names and values; tuples become lists.
         """
         values = dataclasses.asdict(self)
-        return {**values, "grid": list(self.grid), "tail": list(self.tail)}
+        lists = {name: list(values[name]) for name in ("grid", "tail", "times")}
+        return {**values, **lists}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
@@ -208,6 +243,8 @@ class Calibration:
                 mad=float(values["mad"]),
                 grid=tuple(float(number) for number in values["grid"]),
                 tail=tuple(float(number) for number in values["tail"]),
+                times=tuple(int(time) for time in values.get("times", ())),
+                period_s=int(values.get("period_s", 0)),
             )
         except (KeyError, TypeError, ValueError):
             raise ScoresError(
@@ -219,53 +256,18 @@ class Calibration:
                 f"a calibration must have {_GRID} quantiles and a tail of 1 to"
                 f" {made.count} scores, got {len(made.grid)} and {len(made.tail)}"
             )
+        if made.times and (len(made.times) != len(made.tail) or made.period_s < 1):
+            raise ScoresError(
+                f"a calibration must have a time for each of {len(made.tail)} scores of"
+                f" its tail and the length of a row, got {len(made.times)} and"
+                f" {made.period_s} s; train or score again to write one"
+            )
         return made
 
 
-def parse_rule(rule: str) -> Rule:
-    """Take a threshold rule apart.
-
-    Parameters
-    ----------
-    rule : str
-        ``mean+<k>std``, ``quantile:<q>``, ``mad:<k>``, ``pot:<p>``, or a number.
-
-    Returns
-    -------
-    Rule
-        Its kind and parameter.
-
-    Raises
-    ------
-    OptionError
-        If it is none of these, or its parameter is out of range.
-    """
-    text = rule.strip()
-    if match := _MEAN.fullmatch(text):
-        kind, number = "mean", match[1]
-    elif match := _NAMED.fullmatch(text):
-        kind, number = match[1], match[2]
-    else:
-        kind, number = "number", text
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise OptionError(f"threshold must be {RULES}, got {rule!r}")
-    if kind in ("mean", "mad") and value < 0:
-        raise OptionError(f"k of {kind!r} must be at least 0, got {rule!r}")
-    if kind == "quantile" and not 0 <= value <= 1:
-        raise OptionError(f"q of 'quantile:<q>' must be in [0, 1], got {rule!r}")
-    if kind == "pot" and not 0 < value < _TAIL_SHARE:
-        raise OptionError(
-            f"p of 'pot:<p>' must be in (0, {_TAIL_SHARE}), got {rule!r};"
-            " it is the probability of a score above the threshold"
-        )
-    return Rule(kind, value)  # type: ignore[arg-type]
-
-
-def threshold(rule: str, calibration: Calibration | None) -> float:
+def threshold(
+    rule: str, calibration: Calibration | None, options: EventOptions | None = None
+) -> float:
     """Compute a threshold.
 
     Parameters
@@ -274,9 +276,13 @@ def threshold(rule: str, calibration: Calibration | None) -> float:
         ``mean+<k>std``; ``quantile:<q>``; ``mad:<k>``, the median plus k times the
         MAD scaled to a standard deviation (× 1.4826); ``pot:<p>``, peaks over
         threshold: the score that is exceeded with probability p per row, by an
-        extreme-value fit [1]_ to the largest 2 % of the scores; or a number.
+        extreme-value fit [1]_ to the largest 2 % of the scores; ``alarms:<r>``, the
+        score above which such days have r events a day, beyond the highest of them by
+        a fit to the events' peaks; or a number.
     calibration : Calibration or None
         What it is computed from. Only a number needs none.
+    options : EventOptions, optional
+        How rows become events, for ``alarms``; the defaults if left out.
 
     Returns
     -------
@@ -289,7 +295,8 @@ def threshold(rule: str, calibration: Calibration | None) -> float:
         If the rule cannot be read.
     ScoresError
         If there is no calibration, or it does not tell: its scores are all the same,
-        half of them are (``mad``), or too few exceed the start of the tail (``pot``).
+        half of them are (``mad``), too few exceed the start of the tail (``pot``), or
+        there are too few events (``alarms``).
 
     References
     ----------
@@ -313,6 +320,8 @@ def threshold(rule: str, calibration: Calibration | None) -> float:
         return calibration.mean + parsed.value * calibration.std
     if parsed.kind == "quantile":
         return calibration.quantile(parsed.value)
+    if parsed.kind == "alarms":
+        return calibration.alarm_rates(options or EventOptions()).level(parsed.value)
     if parsed.kind == "mad":
         if calibration.mad == 0:
             raise ScoresError(
@@ -328,12 +337,12 @@ def _peaks_over_threshold(rule: str, p: float, calibration: Calibration) -> floa
 
     tail = np.asarray(calibration.tail)
     # Of very many scores less than 2 % are kept; the fit then starts where they do.
-    initial = max(calibration.quantile(1 - _TAIL_SHARE), float(tail[0]))
+    initial = max(calibration.quantile(1 - TAIL_SHARE), float(tail[0]))
     excess = tail[tail > initial] - initial
     if len(excess) < _LEAST_EXCEEDANCES:
         raise ScoresError(
             f"threshold {rule!r} needs at least {_LEAST_EXCEEDANCES} scores above the"
-            f" {1 - _TAIL_SHARE:.0%} quantile, but {len(excess)} of {calibration.count}"
+            f" {1 - TAIL_SHARE:.0%} quantile, but {len(excess)} of {calibration.count}"
             " are; calibrate on more rows, or use quantile:<q>"
         )
     ratio = p * calibration.count / len(excess)
@@ -362,7 +371,7 @@ def _peaks_over_threshold(rule: str, p: float, calibration: Calibration) -> floa
 
 def _first_exceedances(count: int) -> int:
     # One more than lie above the quantile, because it is interpolated between two.
-    return math.ceil(count * _TAIL_SHARE) + 1
+    return math.ceil(count * TAIL_SHARE) + 1
 
 
 def _sorted_quantile(ascending: NDArray[np.float64], q: float) -> float:

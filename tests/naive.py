@@ -98,6 +98,16 @@ def naive_events(
     return events
 
 
+def naive_kept(peaks: Sequence[float], normal: float, least: float) -> int:
+    """Return how many peaks lie above the last large step."""
+    steps = list(peaks) + [normal]
+    kept = 0
+    for i in range(len(peaks)):
+        if (steps[i] - steps[i + 1]) / steps[i] > least:
+            kept = i + 1
+    return kept
+
+
 def naive_densest_band(shares: Sequence[float]) -> float:
     """Return the most that a band of columns has above its width's share."""
     best = -math.inf

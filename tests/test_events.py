@@ -22,7 +22,7 @@ from echoanom.events import (
 )
 from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable
-from echoanom.thresholds import Threshold
+from echoanom.thresholds import Calibration, Threshold
 
 COLUMNS = (Column("a", "one"), Column("b", "one"), Column("c", "two"))
 DAY = 1_422_748_800
@@ -145,6 +145,76 @@ def events_lists(draw: st.DrawFn) -> tuple[Event, ...]:
             )
         )
     return tuple(events)
+
+
+@given(score_tables(), st.sampled_from([0.0, 0.3, 0.6]))
+def test_pruning_keeps_the_highest_events_as_they_are(
+    table: ScoreTable, share: float
+) -> None:
+    options = EventOptions(merge_gap_min=1, min_duration_min=0)
+    found = detect(table, options, 0.7)
+    kept = detect(table, dataclasses.replace(options, prune=share), 0.7)
+    assert kept == found[: len(kept)]
+    assert share or kept == found
+
+
+def test_pruning_drops_what_just_exceeds_the_threshold() -> None:
+    table = make_table(
+        [0.98, 5.0, 0.9, 1.05, 0.5, 1.02], rows=[0, 60, 61, 120, 121, 180]
+    )
+    found = detect(table, EventOptions(prune=0.13), 1.0)
+    assert [event.peak_score for event in found] == [5.0]
+
+
+@given(score_tables(), st.integers(1, 3))
+def test_a_silent_sensor_beside_it_changes_no_event(
+    table: ScoreTable, columns: int
+) -> None:
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(3), size=len(table.times)).astype(np.float16)
+    before = dataclasses.replace(table, shares=shares, columns=COLUMNS)
+    silent = tuple(Column(f"Sv_{n}m", "silent", range_m=n) for n in range(columns))
+    nothing = np.zeros((len(table.times), columns), dtype=np.float16)
+    after = dataclasses.replace(
+        table, shares=np.hstack([shares, nothing]), columns=COLUMNS + silent
+    )
+    options = EventOptions(min_duration_min=0, top_columns=3)
+    found = [
+        dataclasses.replace(event, top_sensors=event.top_sensors[:2])
+        for event in detect(after, options, 0.7)
+    ]
+    assert found == list(detect(before, options, 0.7))
+
+
+@given(score_tables(), st.sampled_from([0.7, 1.2]))
+def test_events_do_not_depend_on_the_unit_of_the_scores(
+    table: ScoreTable, threshold: float
+) -> None:
+    scaled = dataclasses.replace(table, score=table.score * 8)
+    options = EventOptions(min_duration_min=0, prune=0.3)
+    assert [
+        (event.rank, event.start, event.end, event.peak, event.peak_score * 8)
+        for event in detect(table, options, threshold)
+    ] == [
+        (event.rank, event.start, event.end, event.peak, event.peak_score)
+        for event in detect(scaled, options, threshold * 8)
+    ]
+
+
+def test_an_event_says_how_often_the_days_held_back_have_one_like_it() -> None:
+    rng = np.random.default_rng(0)
+    usual = make_table(rng.exponential(size=14_400).tolist())
+    calibration = Calibration.from_scores(usual.score, usual.times, 60)
+    table = dataclasses.replace(make_table([0.0, 9.0, 30.0]), calibration=calibration)
+    options = EventOptions(merge_gap_min=0)
+    (event,) = detect(table, options, 8.0)
+    assert event.alarms_per_day is not None and event.alarms_per_day < 0.01
+    (event,) = detect(table, EventOptions(merge_gap_min=0, top_columns=1), 20.0)
+    expected = calibration.alarm_rates(options).rate(np.array([30.0]))
+    assert event.alarms_per_day == expected[0]
+    old = dataclasses.replace(calibration, times=())
+    (event,) = detect(dataclasses.replace(table, calibration=old), options, 8.0)
+    assert event.alarms_per_day is None
 
 
 @pytest.mark.slow

@@ -29,12 +29,12 @@ LAYERS = (
     "sources shards making conversion",
     "windowing rowspans framing pool recordio recordstream streaming dealing batching",
     "devicerows pydataset pipeline",
-    "texttable thresholds scores labels"
+    "texttable alarmrates rules thresholds scores labels"
     " stretches ranking vus affiliation bootstrap",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
     " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
     " training",
-    "panels whereabouts events"
+    "panels whereabouts pruning events"
     " eventmeasures evaluationoptions evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures page report"
     " plotoptions dayflags dayrows dayplots comparisonplot",

@@ -103,6 +103,7 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "merge_gap_min": st.floats(0, 1e300),
         "min_duration_min": st.floats(0, 1e300),
         "top_columns": WHOLE,
+        "prune": st.floats(0, 1, exclude_max=True),
     },
 }
 
@@ -168,6 +169,7 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "merge_gap_min": [-1, *NOT_A_NUMBER],
         "min_duration_min": [-0.5, *NOT_A_NUMBER],
         "top_columns": [0, -3, *NOT_WHOLE],
+        "prune": [-0.1, 1, *NOT_A_NUMBER],
     },
 }
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import naive_exceedances
+from naive import naive_events, naive_exceedances
 
 from echoanom.errors import OptionError, ScoresError
-from echoanom.thresholds import Calibration, Rule, parse_rule, threshold
+from echoanom.options import EventOptions
+from echoanom.rules import Rule, parse_rule
+from echoanom.thresholds import Calibration, threshold
 
 SCORES = np.random.default_rng(3).exponential(size=20_000)
 CALIBRATION = Calibration.from_scores(SCORES)
@@ -28,6 +30,7 @@ scores_lists = st.lists(
         ("quantile:0.999", Rule("quantile", 0.999)),
         ("mad:6", Rule("mad", 6.0)),
         ("pot:1e-4", Rule("pot", 1e-4)),
+        ("alarms:1", Rule("alarms", 1.0)),
         ("0.25", Rule("number", 0.25)),
         ("-1", Rule("number", -1.0)),
     ],
@@ -46,7 +49,9 @@ def test_what_is_no_rule_is_refused_with_the_forms_there_are(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["mean+-1std", "mad:-3", "quantile:1.5", "quantile:-0.1", "pot:0", "pot:1"]
+    "text",
+    ["mean+-1std", "mad:-3", "quantile:1.5", "quantile:-0.1", "pot:0", "pot:1"]
+    + ["alarms:0", "alarms:-1"],
 )
 def test_a_parameter_out_of_range_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="must be"):
@@ -151,9 +156,33 @@ def test_missing_scores_are_left_out_and_infinite_ones_refused() -> None:
         Calibration.from_scores([1.0, np.inf])
 
 
+def test_alarms_are_those_of_the_days_held_back_merged_as_events_are() -> None:
+    times = 60 * np.arange(len(SCORES))
+    calibration = Calibration.from_scores(SCORES, times, 60)
+    for gap in (0.0, 30.0):
+        options = EventOptions(merge_gap_min=gap)
+        value = threshold("alarms:2", calibration, options)
+        expected = naive_events(times.tolist(), SCORES.tolist(), 60, value, gap, 1)
+        assert len(expected) / (20_000 / 1440) == pytest.approx(2, rel=0.2)
+
+
+def test_alarms_need_times_and_events_to_be_counted() -> None:
+    with pytest.raises(ScoresError, match="train again, or use quantile"):
+        threshold("alarms:1", CALIBRATION)
+    short = Calibration.from_scores(SCORES[:50], 60 * np.arange(50), 60)
+    with pytest.raises(ScoresError, match="at least 10 events.*0.0347 days"):
+        threshold("alarms:1", short)
+
+
+def test_missing_scores_leave_the_times_of_the_others_as_they_are() -> None:
+    scores, times = [np.nan, 3.0, 1.0, np.nan, 2.0], 60 * np.arange(5)
+    calibration = Calibration.from_scores(scores, times, 60)
+    assert calibration.tail == (1.0, 2.0, 3.0) and calibration.times == (120, 240, 60)
+
+
 @given(scores_lists)
 def test_calibration_survives_json_exactly(scores: list[float]) -> None:
-    calibration = Calibration.from_scores(scores)
+    calibration = Calibration.from_scores(scores, 60 * np.arange(len(scores)), 60)
     assert Calibration.from_json(json.loads(json.dumps(calibration.as_json()))) == (
         calibration
     )
@@ -161,11 +190,21 @@ def test_calibration_survives_json_exactly(scores: list[float]) -> None:
 
 def test_calibration_of_a_year_of_minutes_stays_small() -> None:
     scores = np.random.default_rng(5).exponential(size=525_600)
-    text = json.dumps(Calibration.from_scores(scores).as_json())
-    assert len(text) < 300_000
+    times = 1_420_070_400 + 60 * np.arange(525_600)
+    text = json.dumps(Calibration.from_scores(scores, times, 60).as_json())
+    assert len(text) < 400_000
 
 
-@pytest.mark.parametrize("broken", [{"grid": [1.0]}, {"tail": []}, {"mean": "much"}])
+def test_a_calibration_of_an_earlier_version_is_read() -> None:
+    values = CALIBRATION.as_json()
+    del values["times"], values["period_s"]
+    assert Calibration.from_json(values) == CALIBRATION
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"grid": [1.0]}, {"tail": []}, {"mean": "much"}, {"times": [1]}, {"times": "x"}],
+)
 def test_a_broken_calibration_is_refused(broken: dict[str, object]) -> None:
     with pytest.raises(ScoresError, match="a calibration must have"):
         Calibration.from_json({**CALIBRATION.as_json(), **broken})
