@@ -144,12 +144,14 @@ def _uncovered(
     events: Sequence[Interval], span: Interval
 ) -> Iterator[tuple[float, float, float]]:
     """Yield what no event covers of a stretch, and the edge of the nearest event."""
-    edges = [-np.inf, *(edge for event in events for edge in event), np.inf]
-    for before, after in zip(edges[::2], edges[1::2], strict=True):
-        middle = (before + after) / 2 if np.isfinite(before + after) else None
-        if middle is None:
-            middle = -np.inf if np.isinf(before) else np.inf
-        for low, high, pivot in ((before, middle, before), (middle, after, after)):
-            start, end = max(low, span[0]), min(high, span[1])
-            if start < end:
-                yield start, end, pivot
+    parts = [
+        (span[0], events[0][0], events[0][0]),
+        (events[-1][1], span[1], events[-1][1]),
+    ]
+    for one, two in zip(events, events[1:], strict=False):
+        middle = (one[1] + two[0]) / 2
+        parts += [(one[1], middle, one[1]), (middle, two[0], two[0])]
+    for low, high, pivot in parts:
+        start, end = max(low, span[0]), min(high, span[1])
+        if start < end:
+            yield start, end, pivot

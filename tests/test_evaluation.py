@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echoanom.errors import ScoresError
-from echoanom.evaluation import evaluate
+from echoanom.errors import OptionError, ScoresError
+from echoanom.evaluation import Case, evaluate
+from echoanom.evaluationoptions import EvaluationOptions
 from echoanom.eventmeasures import NO_KIND
-from echoanom.events import Event
+from echoanom.events import Event, detect
 from echoanom.labels import Label
+from echoanom.options import EventOptions
 from echoanom.scores import ScoreTable
 
 DAY = 86_400
@@ -41,6 +43,7 @@ def test_perfect_scores_are_perfect_and_reversed_ones_are_not() -> None:
     score[10:20] = 1
     perfect = evaluate(make_table(score), [minutes(10, 20)])
     assert (perfect.average_precision, perfect.roc_auc) == (1.0, 1.0)
+    assert perfect.vus_pr == 1.0
     assert evaluate(make_table(-score), [minutes(10, 20)]).roc_auc == 0.0
     assert perfect.by_event is None and perfect.threshold is None
 
@@ -137,3 +140,126 @@ def test_what_cannot_be_measured_is_refused(
 ) -> None:
     with pytest.raises(ScoresError, match=message):
         evaluate(make_table(score), labels)
+
+
+def test_scores_that_are_all_equal_are_worth_what_is_told_for_them() -> None:
+    found = evaluate(make_table(np.ones(50)), [minutes(10, 15)], threshold=1.0)
+    assert found.average_precision == 0.1 and found.roc_auc == 0.5
+    assert found.vus_pr == pytest.approx(found.vus_pr_silent, abs=1e-12)
+    assert found.by_event is not None and found.by_event.events == 0
+
+
+def test_one_row_cannot_be_told_apart_from_others() -> None:
+    with pytest.raises(ScoresError, match="all 1 lie inside"):
+        evaluate(make_table([1.0]), [minutes(0, 1)])
+
+
+def test_a_row_without_a_score_is_a_gap_that_no_buffer_crosses() -> None:
+    score = np.zeros(40)
+    score[21:24] = 1
+    options = EvaluationOptions(buffer=10, thresholds=0)
+    near = evaluate(make_table(score), [minutes(10, 20)], measures=options)
+    score[20] = np.nan
+    apart = evaluate(make_table(score), [minutes(10, 20)], measures=options)
+    assert apart.vus_pr < near.vus_pr
+
+
+def days_of_scores(days: int, lift: float, seed: int) -> tuple[ScoreTable, list[Label]]:
+    """Return a week or so of quarter-hourly scores, a label a day of an hour."""
+    random = np.random.default_rng(seed)
+    times = np.arange(days * 96, dtype=np.int64) * 900
+    labels = [Label(d * DAY + 36_000, d * DAY + 39_600) for d in range(days)]
+    marked = (times % DAY >= 36_000) & (times % DAY < 39_600)
+    score = random.normal(size=len(times)) + lift * marked
+    table = ScoreTable(times, score, score, np.ones(len(times), int), period_s=900)
+    return table, labels
+
+
+def test_intervals_hold_the_measures_and_are_the_same_for_the_same_seed() -> None:
+    table, labels = days_of_scores(20, 1.0, 0)
+    options = EvaluationOptions(buffer=8, bootstrap=60, seed=3)
+    found = evaluate(table, labels, threshold=2.0, measures=options)
+    values = {
+        "vus_pr": found.vus_pr,
+        "average_precision": found.average_precision,
+        "roc_auc": found.roc_auc,
+    }
+    assert found.by_event is not None
+    for name in ("event_recall", "event_f1", "affiliation_f1", "false_alarms_per_day"):
+        values[name] = getattr(found.by_event, name.removeprefix("event_"))
+    for name, value in values.items():
+        between = found.intervals[name]
+        assert between is not None and between[0] < value < between[1], name
+    again = evaluate(table, labels, threshold=2.0, measures=options)
+    assert again.intervals == found.intervals
+    assert not evaluate(table, labels, threshold=2.0).intervals
+
+
+def test_more_days_make_narrower_intervals() -> None:
+    widths = []
+    for days in (8, 128):
+        table, labels = days_of_scores(days, 1.0, 0)
+        options = EvaluationOptions(buffer=4, bootstrap=100)
+        between = evaluate(table, labels, measures=options).intervals["roc_auc"]
+        assert between is not None
+        widths.append(between[1] - between[0])
+    assert widths[1] < widths[0] / 2
+
+
+def test_drawing_every_block_once_changes_nothing() -> None:
+    table, labels = days_of_scores(5, 1.0, 0)
+    events = detect(table, EventOptions(), 1.5)
+    case = Case(table, labels, events, EvaluationOptions(buffer=6))
+    once = case.measure(np.ones(480))
+    # All blocks twice as much: every measure is a ratio, or a rate.
+    assert case.measure(np.full(480, 2.0)) == pytest.approx(once)
+
+
+def test_drawing_a_day_twice_is_having_it_twice() -> None:
+    table, labels = days_of_scores(3, 1.0, 0)
+    options = EvaluationOptions(buffer=6, thresholds=0)
+    case = Case(table, labels, detect(table, EventOptions(), 1.5), options)
+    drawn = case.measure(np.repeat([0.0, 2.0, 1.0], 96))
+    days = [1, 1, 2]
+    # Days that do not adjoin, as drawn ones do not.
+    times = np.concatenate(
+        [np.arange(96) * 900 + place * 2 * DAY for place in range(len(days))]
+    )
+    score = np.concatenate([table.score[day * 96 : day * 96 + 96] for day in days])
+    copy = ScoreTable(times, score, score, np.ones(288, int), period_s=900)
+    again = [
+        Label(label.start + 2 * DAY * place, label.end + 2 * DAY * place)
+        for place, label in enumerate(labels[:1] * 3)
+    ]
+    whole = Case(copy, again, detect(copy, EventOptions(), 1.5), options)
+    measured = whole.measure(np.ones(288))
+    # Affiliation has zones, which reach over the days' ends.
+    for name in drawn:
+        if not name.startswith("affiliation"):
+            assert drawn[name] == pytest.approx(measured[name]), name
+
+
+def test_intervals_of_one_day_are_refused() -> None:
+    table, labels = days_of_scores(1, 1.0, 0)
+    with pytest.raises(ScoresError, match="at least two blocks, got one"):
+        evaluate(table, labels, measures=EvaluationOptions(bootstrap=5))
+    short = EvaluationOptions(bootstrap=5, block_h=2)
+    assert evaluate(table, labels, measures=short).intervals
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("buffer", -1, "buffer must be a whole number from 0 to 10000, got -1"),
+        ("buffer", 1.5, "got 1.5"),
+        ("thresholds", 1, "thresholds must be 0 or at least 2, got 1"),
+        ("bootstrap", True, "bootstrap must be a whole number"),
+        ("seed", 2**63, "seed must be a whole number"),
+        ("block_h", 0.0, "block_h must be a number of hours from 1/60"),
+        ("block_h", float("nan"), "got nan"),
+        ("block_h", "day", "got 'day'"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused(field: str, value: Any, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        EvaluationOptions(**{field: value})
