@@ -518,7 +518,7 @@ def test_a_pulse_without_a_gain_needs_one_given(tmp_path: Path) -> None:
         (
             "ek80",
             put_together([b"XML0" + bytes(8) + b"<Configuration/>"]),
-            "got one of an EK80",
+            "must have channels in its configuration, got none",
         ),
         ("headless", put_together(six_pings()[1:]), "must begin with .*CON0.*got RAW0"),
         ("no_pings", put_together(six_pings()[:1]), "must have pings"),

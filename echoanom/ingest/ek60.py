@@ -1,10 +1,10 @@
-"""Read EK60 echosounders: calibrated Sv of each ping."""
+"""Read EK60 and EK80 echosounders: calibrated Sv of each ping."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from echoanom.columns import Column
 from echoanom.errors import InstrumentFileError
-from echoanom.ingest import sonar
-from echoanom.ingest.ek60calibration import Calibrated, calibrate
+from echoanom.ingest import ek80calibration, sonar
+from echoanom.ingest.calibrating import Calibrated
+from echoanom.ingest.ek60calibration import calibrate
 from echoanom.ingest.ek60options import EK60Options
-from echoanom.ingest.ek60pings import Config, Ping, Pings, read_settings
+from echoanom.ingest.ek60pings import Pings
+from echoanom.ingest.ek80pings import EK80Pings
 from echoanom.ingest.instrument import Block, InstrumentFile, Look
+from echoanom.ingest.pings import Ping
 from echoanom.ingest.rawfile import RawFile, precise_stamp
 
 STANDARD_NAME = "acoustic_volume_backscattering_strength_in_sea_water"
@@ -29,7 +32,7 @@ _PIECE_SAMPLES = 1 << 21
 
 @dataclasses.dataclass(frozen=True)
 class EK60:
-    """The reader of EK60 echosounders' raw files.
+    """The reader of EK60 and EK80 echosounders' raw files.
 
     Attributes
     ----------
@@ -85,7 +88,7 @@ class EK60:
         first = last = None
         count = 0
         with RawFile(path, local) as file:
-            for ping in Pings(file):
+            for ping in open_pings(file):
                 first = first or ping
                 last = ping
                 count += 1
@@ -138,9 +141,9 @@ class EK60:
             if one.look.last_us < start_us or one.look.first_us >= stop_us:
                 continue
             with one.here() as local, RawFile(one.path, local) as file:
-                found = Pings(file)
-                for pings in _pieces(found, start_us, stop_us, self._size):
-                    block = self._block(file, found.config, pings)
+                found = open_pings(file)
+                for pings in _pieces(found, start_us, stop_us, self.options):
+                    block = self._block(file, found, pings)
                     if columns and block.columns != columns:
                         raise _other_columns(one.path, pings[0], columns, block.columns)
                     columns = block.columns
@@ -167,15 +170,9 @@ class EK60:
         """
         return columns, values
 
-    def _size(self, ping: Ping) -> int:
-        """Count the samples that are asked for."""
-        wanted = self.options.frequencies_hz
-        channels = [read_settings(one) for one in ping.datagrams]
-        return sum(
-            one.samples for one in channels if not wanted or one.frequency_hz in wanted
-        )
-
-    def _block(self, file: RawFile, config: Config, pings: Sequence[Ping]) -> Block:
+    def _block(
+        self, file: RawFile, found: Pings | EK80Pings, pings: Sequence[Ping]
+    ) -> Block:
         # Settings may alternate: pings that share them are calibrated together.
         groups: dict[bytes, list[int]] = {}
         for row, ping in enumerate(pings):
@@ -184,7 +181,10 @@ class EK60:
         values = np.empty((0, 0))
         for rows in groups.values():
             chosen = [pings[row] for row in rows]
-            channels = calibrate(file, config, chosen, self.options)
+            if isinstance(found, EK80Pings):
+                channels = ek80calibration.calibrate(file, found, chosen, self.options)
+            else:
+                channels = calibrate(file, found.config, chosen, self.options)
             described, part = self._table(channels)
             if not described:
                 raise InstrumentFileError(
@@ -251,8 +251,7 @@ class EK60:
             inside = ranges >= options.min_range_m
             if options.max_range_m is not None:
                 inside &= ranges <= options.max_range_m
-            # Spreading begins two samples late in an EK60: the first three have no Sv.
-            inside[:3] = False
+            inside[: channel.silent] = False
         depth_m = self._depth(channel)
         if depth_m is not None:
             ends = [sonar.depths(x, depth_m, options) for x in (near, far)]
@@ -269,8 +268,32 @@ class EK60:
         return None if self.options.look == "up" else channel.depth_m
 
 
+def open_pings(file: RawFile) -> Pings | EK80Pings:
+    """Begin to read a file's pings.
+
+    Parameters
+    ----------
+    file : RawFile
+        The open file.
+
+    Returns
+    -------
+    Pings or EK80Pings
+        Its pings, by what it begins with.
+
+    Raises
+    ------
+    InstrumentFileError
+        If it is the file of another instrument.
+    StorageError
+        If it cannot be read.
+    """
+    first = next(file.datagrams(), None)
+    return EK80Pings(file) if first and first.kind == b"XML0" else Pings(file)
+
+
 def _pieces(
-    pings: Pings, start_us: int, stop_us: int, size_of: Callable[[Ping], int]
+    pings: Pings | EK80Pings, start_us: int, stop_us: int, options: EK60Options
 ) -> Iterator[list[Ping]]:
     piece: list[Ping] = []
     sizes: dict[bytes, int] = {}
@@ -281,7 +304,7 @@ def _pieces(
         if ping.time_us < start_us:
             continue
         if ping.settings not in sizes:
-            sizes[ping.settings] = size_of(ping)
+            sizes[ping.settings] = pings.size(ping, options.frequencies_hz)
         size = sizes[ping.settings]
         if piece and samples + size > _PIECE_SAMPLES:
             yield piece

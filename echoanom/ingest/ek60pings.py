@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from echoanom.errors import InstrumentFileError
+from echoanom.ingest.pings import Ping, Raw, check_clock, gather
 from echoanom.ingest.rawfile import HEAD_BYTES, Datagram, RawFile, precise_stamp
 
 RAW_HEAD_BYTES = 84
@@ -62,25 +63,6 @@ class Config:
 
     content: bytes
     channels: tuple[Channel, ...]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ping:
-    """A ping of all channels.
-
-    Attributes
-    ----------
-    time_us : int
-        Its time since 1970 UTC [µs].
-    datagrams : tuple of Datagram
-        Its RAW0, one a channel, in the file's order.
-    settings : bytes
-        The same for pings that are calibrated the same way.
-    """
-
-    time_us: int
-    datagrams: tuple[Datagram, ...]
-    settings: bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,67 +165,38 @@ class Pings:
         self._known: set[bytes] = set()
 
     def __iter__(self) -> Iterator[Ping]:
-        first: tuple[int, ...] = ()
-        count, before_us = 0, None
-        for group in self._groups():
-            ping = self._ping(group)
-            found = tuple(_channel(one) for one in group)
-            first = first or found
-            if found != first:
-                raise self._lacking(ping, found, first)
-            if before_us is not None and ping.time_us <= before_us:
-                raise self._file.error(
-                    "must have pings in order of time, but that of"
-                    f" {precise_stamp(ping.time_us)} comes after"
-                    f" {precise_stamp(before_us)}: the clock runs backwards; split the"
-                    " file there, or leave it out",
-                    group[0].offset,
-                )
-            before_us = ping.time_us
-            count += 1
-            yield ping
-        if not count:
-            raise InstrumentFileError(
-                "must have pings (RAW0), got a configuration without any",
-                self._file.path,
-            )
-        if count == 1 and len(first) < len(self.config.channels):
-            # Of several pings, all have the same channels; of one, it may be cut.
-            wanted = tuple(range(1, len(self.config.channels) + 1))
-            raise self._lacking(ping, first, wanted)
+        channels = [str(number + 1) for number in range(len(self.config.channels))]
+        return gather(self._file, self._raws(), channels)
 
-    def _groups(self) -> Iterator[list[Datagram]]:
-        """Gather RAW0 until a channel comes again."""
-        group: list[Datagram] = []
-        seen: set[int] = set()
+    def size(self, ping: Ping, frequencies_hz: Sequence[float]) -> int:
+        """Count the samples that are asked for.
+
+        Parameters
+        ----------
+        ping : Ping
+            One of the pings.
+        frequencies_hz : sequence of float
+            Channels to take [Hz]. Empty: all.
+
+        Returns
+        -------
+        int
+            Samples of these channels.
+        """
+        channels = [read_settings(one) for one in ping.datagrams]
+        return sum(
+            one.samples
+            for one in channels
+            if not frequencies_hz or one.frequency_hz in frequencies_hz
+        )
+
+    def _raws(self) -> Iterator[Raw]:
         for datagram in self._file.datagrams(RAW_HEAD_BYTES):
             if datagram.kind == b"XML0" or datagram.kind == b"RAW3":
                 raise self._file.error(_EK80, datagram.offset)
-            if datagram.kind != b"RAW0":
-                continue
-            self._check(datagram)
-            channel = _channel(datagram)
-            if channel in seen:
-                yield group
-                group, seen = [], set()
-            group.append(datagram)
-            seen.add(channel)
-        if group:
-            yield group
-
-    def _ping(self, group: Sequence[Datagram]) -> Ping:
-        time_us = group[0].time_us
-        for datagram in group:
-            if datagram.time_us != time_us:
-                raise self._file.error(
-                    "must have one time for all channels of a ping, got"
-                    f" {precise_stamp(datagram.time_us)} for channel"
-                    f" {_channel(datagram)} and {precise_stamp(time_us)} for channel"
-                    f" {_channel(group[0])}; channels that take turns cannot be read",
-                    datagram.offset,
-                )
-        settings = b"".join(_settings(one) for one in group)
-        return Ping(time_us, tuple(group), settings)
+            if datagram.kind == b"RAW0":
+                self._check(datagram)
+                yield Raw(datagram, str(_channel(datagram)), _settings(datagram))
 
     def _check(self, datagram: Datagram) -> None:
         if len(datagram.start) < RAW_HEAD_BYTES:
@@ -252,14 +205,7 @@ class Pings:
                 f" {datagram.length}; the file is damaged, copy it again",
                 datagram.offset,
             )
-        # What a clock that was never set, or damage, looks like.
-        if not 315_532_800 <= datagram.time_us // 1_000_000 < 4_102_444_800:
-            raise self._file.error(
-                "must have a time from 1980 to 2099 in RAW0, got"
-                f" {datagram.time_us // 1_000_000} s since 1970; the file is damaged,"
-                " or the sounder's clock was not set",
-                datagram.offset,
-            )
+        check_clock(self._file, datagram)
         key = _settings(datagram) + _COUNT.pack(datagram.length)
         if key not in self._known:
             wrong = _wrong(datagram, self.config)
@@ -270,20 +216,10 @@ class Pings:
                 )
             self._known.add(key)
 
-    def _lacking(
-        self, ping: Ping, found: tuple[int, ...], wanted: tuple[int, ...]
-    ) -> InstrumentFileError:
-        return self._file.error(
-            f"must have channels {_list(wanted)} in each ping, got {_list(found)} in"
-            f" that of {precise_stamp(ping.time_us)}; the file is cut within a ping, or"
-            " datagrams are missing",
-            ping.datagrams[0].offset,
-        )
-
 
 _EK80 = (
-    "must be a raw file of an EK60, got one of an EK80 (XML0, RAW3), which cannot be"
-    " read yet"
+    "must be of one sounder from start to end, got a datagram of an EK80 behind the"
+    " configuration of an EK60 (CON0)"
 )
 
 
@@ -291,11 +227,9 @@ def _read_config(file: RawFile) -> Config:
     first = next(file.datagrams(), None)
     if first is None:
         raise InstrumentFileError("must hold samples, got an empty file", file.path)
-    if first.kind == b"XML0":
-        raise file.error(_EK80, 0)
     if first.kind != b"CON0":
         raise file.error(
-            "must begin with the configuration of an EK60 (CON0), got"
+            "must begin with the configuration of an EK60 (CON0) or an EK80 (XML0), got"
             f" {first.kind.decode()}; it is another instrument's file, or its start is"
             " missing",
             0,
@@ -403,7 +337,3 @@ def _wrong(datagram: Datagram, config: Config) -> str:
             f" {frequency:g}"
         )
     return ""
-
-
-def _list(channels: Sequence[int]) -> str:
-    return ", ".join(map(str, channels))
