@@ -113,10 +113,18 @@ def score(
         calibration=artifact.calibration,
         provenance={
             "dataset": {"path": dataset.path, "digest": dataset.digest},
-            "model": {"path": artifact.path, "digest": artifact.digest},
+            "model": {
+                "path": artifact.path,
+                "digest": artifact.digest,
+                "trained": _first_and_last(artifact.record.training_days),
+            },
             "window": options.as_json(),
         },
     )
+
+
+def _first_and_last(days: Sequence[str]) -> list[str]:
+    return [days[0], days[-1]] if days else []
 
 
 def score_runs(

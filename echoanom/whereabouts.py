@@ -155,7 +155,7 @@ def _band(panel: Panel, low: int, high: int) -> str:
     if panel.along == "frequency":
         texts = [_frequency(end) for end in ends]
     else:
-        texts = [f"{end:g} m" for end in ends]
+        texts = [f"{_rounded(end)} m" for end in ends]
     if texts[0] == texts[1]:
         text = texts[0]
     else:
@@ -167,5 +167,9 @@ def _band(panel: Panel, low: int, high: int) -> str:
 
 def _frequency(hertz: float) -> str:
     if hertz < _LEAST_KHZ:
-        return f"{hertz:g} Hz"
-    return f"{hertz / 1000:g} kHz"
+        return f"{_rounded(hertz)} Hz"
+    return f"{_rounded(hertz / 1000)} kHz"
+
+
+def _rounded(number: float) -> str:
+    return f"{round(number, 1 if abs(number) >= 10 else 2):g}"

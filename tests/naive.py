@@ -98,6 +98,50 @@ def naive_events(
     return events
 
 
+def naive_standstills(
+    times: Sequence[int],
+    values: Sequence[float | None],
+    period_s: int,
+    most_gap_s: float,
+) -> list[tuple[int, int]]:
+    """Return (start, end) of every stretch of one value; None is not observed."""
+    seen = [(t, v) for t, v in zip(times, values, strict=True) if v is not None]
+    stretches: list[tuple[int, int]] = []
+    for i, (time, value) in enumerate(seen):
+        if i > 0:
+            before, last = seen[i - 1]
+            if value == last and time - (before + period_s) <= most_gap_s:
+                stretches[-1] = (stretches[-1][0], time + period_s)
+                continue
+        stretches.append((time, time + period_s))
+    return stretches
+
+
+def naive_silences(
+    times: Sequence[int],
+    seen: Sequence[Sequence[bool]],
+    sensor: int,
+    period_s: int,
+    most_gap_s: float,
+) -> list[tuple[int, int]]:
+    """Return (start, end) of every stretch in which others have values, not this one."""
+    stretches: list[tuple[int, int]] = []
+    last = None
+    for time, row in zip(times, seen, strict=True):
+        if not any(row):
+            continue
+        near = last is not None and time - (last + period_s) <= most_gap_s
+        if row[sensor]:
+            last = None
+            continue
+        if near:
+            stretches[-1] = (stretches[-1][0], time + period_s)
+        else:
+            stretches.append((time, time + period_s))
+        last = time
+    return stretches
+
+
 def naive_kept(peaks: Sequence[float], normal: float, least: float) -> int:
     """Return how many peaks lie above the last large step."""
     steps = list(peaks) + [normal]

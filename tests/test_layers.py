@@ -30,11 +30,11 @@ LAYERS = (
     "windowing rowspans framing pool recordio recordstream streaming dealing batching",
     "devicerows pydataset pipeline",
     "texttable alarmrates rules thresholds scores labels"
-    " stretches ranking vus affiliation bootstrap",
+    " stretches ranking vus affiliation bootstrap standstill",
     "autoencoder serving history artifact folding scoreparts windowerrors scorework"
     " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
     " training",
-    "panels whereabouts pruning events"
+    "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures page report"
     " plotoptions dayflags dayrows dayplots comparisonplot",

@@ -132,6 +132,7 @@ def test_the_table_says_what_it_comes_from(dataset, artifact):
     assert table.provenance["model"] == {
         "path": artifact.path,
         "digest": artifact.digest,
+        "trained": [artifact.record.training_days[i] for i in (0, -1)],
     }
     assert table.provenance["window"]["stride"] == 4
 

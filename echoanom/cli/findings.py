@@ -19,6 +19,7 @@ from echoanom.cli.parameters import (
 )
 from echoanom.cli.wording import count
 from echoanom.options import EventOptions
+from echoanom.outageoptions import OutageOptions
 
 if TYPE_CHECKING:
     from echoanom.events import Event
@@ -55,25 +56,69 @@ event_options: Decorator[Any] = options_object(
     "--out", required=True, metavar="CSV", help="Where the table of events goes."
 )
 @event_options
+@click.option(
+    "--dataset",
+    metavar="DATASET",
+    help="What was scored: sensors that are silent or stuck in it are events, too.",
+)
+@options_object(
+    OutageOptions,
+    "outages",
+    silent_min=Flag(
+        "--silent",
+        "A sensor without values for longer, while others have some, is silent [min].",
+        metavar="MIN",
+    ),
+    stuck_min=Flag(
+        "--stuck",
+        "Values that stay the same for longer, and longer than is usual, are stuck"
+        " [min].",
+        metavar="MIN",
+    ),
+)
 @json_option
-def detect(scores: str, out: str, options: EventOptions, as_json: bool) -> None:
+def detect(
+    scores: str,
+    out: str,
+    options: EventOptions,
+    dataset: str | None,
+    outages: OutageOptions,
+    as_json: bool,
+) -> None:
     """Find events: stretches of rows that score high.
 
     SCORES is a table made by `echoanom score`, or any CSV with timestamp and score. The
     events are ranked by their highest score; each names the columns and sensors that
-    brought it about.
+    brought it about, and how often data like the days held back have one like it by
+    chance.
 
     \b
     Example:
-      echoanom detect scores.csv --out events.csv --threshold quantile:0.999
+      echoanom detect scores.csv --out events.csv --threshold alarms:1
+      echoanom detect scores.csv --out events.csv --dataset dataset --prune 0.13
     """
     from echoanom.events import detect as run
     from echoanom.events import write_events
     from echoanom.scores import read_scores
 
+    if dataset is None and outages != OutageOptions():
+        raise click.UsageError("--silent and --stuck need --dataset")
     table = read_scores(scores)
     threshold = table.threshold(options.threshold, options)
     events = run(table, options, threshold.value)
+    if dataset is not None:
+        from echoanom.dataset import open_dataset
+        from echoanom.outages import find_outages
+
+        with progress_bar() as progress:
+            events += find_outages(
+                open_dataset(dataset),
+                table,
+                outages,
+                options,
+                first_rank=len(events) + 1,
+                progress=progress,
+            )
     write_events(out, events, threshold)
     if as_json:
         print_json(

@@ -38,10 +38,13 @@ def event_lines(
         Lines.
     """
     rule = "" if threshold.source == "number" else f"{threshold.rule} "
+    unusual = sum(event["kind"] == "unusual" for event in events)
+    outages = len(events) - unusual
     lines = [
-        f"{path}: {count(len(events), 'event')} above {threshold.value:.4g}"
+        f"{path}: {count(unusual, 'event')} above {threshold.value:.4g}"
         f" ({rule}{_SOURCES[threshold.source]}"
         f"{'; ' + threshold.basis if threshold.basis else ''})"
+        f"{', ' + count(outages, 'outage') if outages else ''}"
     ]
     if events:
         lines += [
