@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,62 @@ def bin_edges(
     return edges
 
 
+@dataclasses.dataclass(frozen=True)
+class BinAxis:
+    """A vertical axis of bins.
+
+    Attributes
+    ----------
+    edges : ndarray of float64, shape (C + 1,)
+        Where bins begin and end, as `bin_edges` returns them.
+    label : str
+        What the axis is, with its unit.
+    downward : bool
+        Whether its numbers increase downward.
+    logarithmic : bool
+        Whether bands widen with frequency, as octaves do.
+    """
+
+    edges: NDArray[np.float64]
+    label: str
+    downward: bool
+    logarithmic: bool
+
+
+def bin_axis(
+    coordinates: Sequence[float] | NDArray[np.float64],
+    panel: Panel,
+    mounting: Mounting | None = None,
+) -> BinAxis:
+    """Say what the vertical axis of bins is, with the deep below the shallow.
+
+    Parameters
+    ----------
+    coordinates : array_like of float, shape (C,)
+        As `bin_edges` takes them.
+    panel : Panel
+        What is drawn.
+    mounting : Mounting, optional
+        How the instrument looks.
+
+    Returns
+    -------
+    BinAxis
+        The axis.
+    """
+    edges = bin_edges(coordinates, panel, mounting)
+    mounting = mounting or Mounting()
+    if panel.along == "frequency":
+        kilo = "k" if max(coordinates) >= _KILOHERTZ_FROM else ""
+        spread = _are_spread(np.asarray(coordinates, dtype=np.float64))
+        return BinAxis(edges, f"Frequency ({kilo}Hz)", False, spread)
+    if panel.along == "depth" or mounting.depth_m is not None:
+        return BinAxis(edges, "Depth (m)", True, False)
+    if mounting.looking == "up":
+        return BinAxis(edges, "Range above the instrument (m)", False, False)
+    return BinAxis(edges, "Range below the instrument (m)", True, False)
+
+
 def draw_bin_axis(
     axes: Axes,
     coordinates: Sequence[float] | NDArray[np.float64],
@@ -80,36 +137,19 @@ def draw_bin_axis(
     panel : Panel
         What is drawn.
     mounting : Mounting, optional
-        How the instrument looks; up, at an unknown depth, if left out.
+        How the instrument looks.
 
     Returns
     -------
     Axes
         The same axes. Logarithmic where bands widen with frequency.
     """
-    edges = bin_edges(coordinates, panel, mounting)
-    low, high = float(edges.min()), float(edges.max())
-    if panel.along == "frequency":
-        if _are_spread(np.asarray(coordinates, dtype=np.float64)):
-            _logarithmic(axes)
-        axes.set_ylim(low, high)
-        kilo = "k" if max(coordinates) >= _KILOHERTZ_FROM else ""
-        axes.set_ylabel(f"Frequency ({kilo}Hz)")
-        return axes
-    if panel.along == "depth":
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Depth (m)")
-        return axes
-    mounting = mounting or Mounting()
-    if mounting.depth_m is not None:
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Depth (m)")
-    elif mounting.looking == "up":
-        axes.set_ylim(low, high)
-        axes.set_ylabel("Range above the instrument (m)")
-    else:
-        axes.set_ylim(high, low)
-        axes.set_ylabel("Range below the instrument (m)")
+    axis = bin_axis(coordinates, panel, mounting)
+    if axis.logarithmic:
+        _logarithmic(axes)
+    low, high = float(axis.edges.min()), float(axis.edges.max())
+    axes.set_ylim(*((high, low) if axis.downward else (low, high)))
+    axes.set_ylabel(axis.label)
     return axes
 
 

@@ -5,84 +5,35 @@ from __future__ import annotations
 import base64
 import dataclasses
 import datetime
-import importlib.metadata
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoanom import figures
+from echoanom import figures, livefigures
 from echoanom.dataset import Dataset
-from echoanom.errors import OptionError
-from echoanom.events import Event, Shares
+from echoanom.daycalendar import calendar
+from echoanom.events import Event
 from echoanom.inspection import inspect
-from echoanom.options import Options
-from echoanom.panels import Looking, Mounting, Panel, find_panels
+from echoanom.livepage import LivePage, Shown
+from echoanom.pagesources import sources
+from echoanom.pagetext import clock, count, duration, percent, shares
+from echoanom.panels import Panel, find_panels
 from echoanom.progress import Progress
 from echoanom.reader import IndexedReader
 from echoanom.reconstruction import compare
+from echoanom.reportoptions import ReportOptions
 from echoanom.scores import ScoreTable
-from echoanom.stamps import day_of, format_stamp
+from echoanom.stamps import format_stamp
 from echoanom.thresholds import Threshold
 from echoanom.timegrid import TimeGrid, choose_grid, highest, read_grid
+from echoanom.tracks import read_tracks
 
 if TYPE_CHECKING:
     from echoanom.artifact import Artifact
 
-_PACKAGES = ("numpy", "matplotlib", "tensorflow", "keras")
 _MOST_PANELS = 12
-_LEAST_SHARE = 0.005
 _DAY_S = 86_400
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportOptions(Options):
-    """What a report shows.
-
-    Attributes
-    ----------
-    title : str
-        Heading of the page. Empty: named after the dataset.
-    top_events : int
-        Events to show in detail, by rank.
-    looking : mapping of str to {'up', 'down'}
-        Where each sensor's range increases to. A sensor that is not named looks up, as
-        instruments on the sea floor do.
-    depth_m : mapping of str to float
-        Depths of instruments [m]. With it, range is drawn as depth.
-    most_steps : int
-        Most steps of time in an overview.
-    """
-
-    title: str = ""
-    top_events: int = 5
-    looking: Mapping[str, Looking] = dataclasses.field(default_factory=dict)
-    depth_m: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    most_steps: int = 1200
-
-    def __post_init__(self) -> None:
-        if self.top_events < 0:
-            raise OptionError(f"top_events must be at least 0, got {self.top_events!r}")
-        if self.most_steps < 2:
-            raise OptionError(f"most_steps must be at least 2, got {self.most_steps!r}")
-        for sensor in {*self.looking, *self.depth_m}:
-            self.mounting(sensor)
-
-    def mounting(self, sensor: str) -> Mounting:
-        """Return how a sensor looks.
-
-        Parameters
-        ----------
-        sensor : str
-            Its name.
-
-        Returns
-        -------
-        Mounting
-            Up, at an unknown depth, if nothing is said.
-        """
-        return Mounting(self.looking.get(sensor, "up"), self.depth_m.get(sensor))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,17 +42,26 @@ class Picture:
 
     Attributes
     ----------
-    source : str
-        The picture itself, as a ``data:`` address.
+    name : str
+        What its file is called, without ending.
+    figure : Figure
+        The picture, not yet drawn to anything.
     alt : str
         What it shows, for people who do not see it.
     caption : str
         What to know about it.
     """
 
-    source: str
+    name: str
+    figure: Any
     alt: str
     caption: str = ""
+
+    @property
+    def source(self) -> str:
+        """The picture itself, as a ``data:`` address."""
+        content = figures.as_webp(self.figure)
+        return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 
 class Page:
@@ -123,6 +83,8 @@ class Page:
         What to show.
     progress : callable
         Told how far reading and drawing are.
+    span : tuple of int, optional
+        The time to show [s since 1970 UTC], half-open; the whole if left out.
     """
 
     def __init__(
@@ -134,10 +96,17 @@ class Page:
         threshold: Threshold | None,
         options: ReportOptions,
         progress: Progress,
+        span: tuple[int, int] | None = None,
     ) -> None:
         self._dataset = dataset
+        self._whole = span is None
+        self._span = span or dataset_span(dataset)
+        scored = (table.times >= self._span[0]) & (table.times < self._span[1])
+        self._times, self._score = table.times[scored], table.score[scored]
         self._table = table
-        self._events = events
+        self._events = tuple(
+            event for event in events if self._span[0] <= event.peak < self._span[1]
+        )
         self._artifact = artifact
         self._threshold = threshold
         self._options = options
@@ -145,6 +114,7 @@ class Page:
         self._panels = find_panels(dataset.columns)
         self._reader = IndexedReader(dataset)
         self._inspection = inspect(dataset)
+        self._shown: tuple[Shown, ...] | None = None
 
     def content(self) -> dict[str, Any]:
         """Make everything the page shows.
@@ -156,14 +126,15 @@ class Page:
 
         Raises
         ------
+        MissingExtraError
+            If Bokeh or matplotlib is not installed.
         ScoresError
             If an event peaks where the dataset has no row.
         CorruptionError
             If stored bytes are not what the manifest says.
         """
-        name = self._dataset.path.rstrip("/").rpartition("/")[2]
         return {
-            "title": self._options.title or f"Unusual moments in {name}",
+            "title": self.title,
             "created": format_stamp(
                 int(datetime.datetime.now(datetime.UTC).timestamp())
             ),
@@ -171,12 +142,53 @@ class Page:
             "facts": self._facts(),
             "sensors": self._sensors(),
             "events": [_event_row(event) for event in self._events],
-            "overviews": self._overviews(),
-            "details": self._details(),
+            "overviews": list(self._overviews()),
+            "details": list(self._details()),
             "histogram": self._histogram(),
             "training": self._training(),
-            "provenance": self._provenance(),
+            "calendar": calendar(
+                self._inspection.coverage, self._times, self._score, self._events
+            ),
+            "live": self._live(),
+            "provenance": sources(
+                self._dataset, self._table, self._artifact, self._options
+            ),
         }
+
+    def pictures(self) -> Iterator[Picture]:
+        """Draw all pictures of the page, one after the other.
+
+        Yields
+        ------
+        Picture
+            Each with a name of its own.
+
+        Raises
+        ------
+        MissingExtraError
+            If matplotlib is not installed.
+        ScoresError
+            If an event peaks where the dataset has no row.
+        CorruptionError
+            If stored bytes are not what the manifest says.
+        """
+        for overview in self._overviews():
+            yield overview["picture"]
+        for detail in self._details():
+            if detail["picture"] is not None:
+                yield detail["picture"]
+        yield self._histogram()
+        training = self._training()
+        if training is not None:
+            yield training
+
+    @property
+    def title(self) -> str:
+        """Heading of the page."""
+        name = self._dataset.path.rstrip("/").rpartition("/")[2]
+        title = self._options.title or f"Unusual moments in {name}"
+        month = format_stamp(self._span[0])[:7]
+        return title if self._whole else f"{title}, {month}"
 
     def _notes(self) -> list[str]:
         """Say what makes the page less certain than it looks."""
@@ -212,25 +224,31 @@ class Page:
         summary = self._inspection.summary
         gaps = max(summary["runs"] - 1, 0)
         longest = f", the longest of {summary['longest_gap']}" if gaps else ""
-        found = f"{_count(gaps, 'gap')} of all sensors{longest}" if gaps else "none"
-        scored = int(np.isfinite(self._table.score).sum())
+        found = f"{count(gaps, 'gap')} of all sensors{longest}" if gaps else "none"
+        times = self._dataset.times()
+        first, end = np.searchsorted(times, self._span).tolist()
+        scored = int(np.isfinite(self._score).sum())
         alarmed = sum(event.end - event.start for event in self._events)
         facts = [
             ("Dataset", summary["path"]),
             ("Time", f"{summary['start']} to {summary['end']}"),
             (
                 "Rows",
-                f"{summary['rows']:,} of {_duration(summary['period_s'])} on"
-                f" {_count(summary['days'], 'day')},"
-                f" {_count(summary['columns'], 'column')}",
+                f"{summary['rows']:,} of {duration(summary['period_s'])} on"
+                f" {count(summary['days'], 'day')},"
+                f" {count(summary['columns'], 'column')}",
             ),
             (
                 "Gaps",
-                f"{found}; {_percent(summary['missing_share'])} of the cells of all rows are"
-                " missing",
+                f"{found}; {percent(summary['missing_share'])} of the cells of all"
+                " rows are missing",
             ),
-            ("Scored", f"{scored:,} rows ({_percent(scored / summary['rows'])})"),
         ]
+        if not self._whole:
+            shown = f"{format_stamp(self._span[0])} to {format_stamp(self._span[1])}"
+            facts.append(("Shown here", f"{shown}, {end - first:,} rows"))
+        share = scored / max(1, end - first)
+        facts.append(("Scored", f"{scored:,} rows ({percent(share)})"))
         if self._threshold is not None:
             source = {
                 "calibration": "from the model's held-back days",
@@ -246,7 +264,7 @@ class Page:
         facts.append(
             (
                 "Events",
-                f"{_count(len(self._events), 'event')}, together {_duration(alarmed)}",
+                f"{count(len(self._events), 'event')}, together {duration(alarmed)}",
             )
         )
         return facts
@@ -257,24 +275,21 @@ class Page:
             {
                 "name": sensor,
                 **{name: f"{found[name]:,}" for name in ("columns", "days", "rows")},
-                "missing": _percent(found["missing_share"]),
+                "missing": percent(found["missing_share"]),
             }
             for sensor, found in self._inspection.coverage["sensors"].items()
         ]
 
-    def _overviews(self) -> list[dict[str, Any]]:
+    def _overviews(self) -> Iterator[dict[str, Any]]:
         """Draw each sensor over the whole time."""
-        runs = self._dataset.runs
-        end = int(runs.start_s[-1] + runs.rows[-1] * self._dataset.period_s)
         grid = choose_grid(
-            int(runs.start_s[0]), end, self._dataset.period_s, self._options.most_steps
+            *self._span, self._dataset.period_s, self._options.most_steps
         )
         values = read_grid(
             self._dataset, grid, reader=self._reader, progress=self._progress
         )
-        score = highest(self._table.times, self._table.score, grid)
+        score = highest(self._times, self._score, grid)
         sensors = list(dict.fromkeys(panel.sensor for panel in self._panels))
-        pictures = []
         for done, sensor in enumerate(sensors):
             self._progress("Draw sensors", done, len(sensors))
             panels = [panel for panel in self._panels if panel.sensor == sensor]
@@ -287,18 +302,16 @@ class Page:
                 events=self._events,
                 mounting=self._options.mounting(sensor),
             )
-            pictures.append(
-                {
-                    "sensor": sensor,
-                    "picture": _picture(
-                        figure,
-                        self._overview_alt(sensor, panels, grid),
-                        self._overview_caption(panels, grid),
-                    ),
-                }
-            )
+            yield {
+                "sensor": sensor,
+                "picture": Picture(
+                    f"overview-{sensor}",
+                    figure,
+                    self._overview_alt(sensor, panels, grid),
+                    self._overview_caption(panels, grid),
+                ),
+            }
         self._progress("Draw sensors", len(sensors), len(sensors))
-        return pictures
 
     def _overview_alt(
         self, sensor: str, panels: Sequence[Panel], grid: TimeGrid
@@ -308,53 +321,66 @@ class Page:
         return (
             f"{sensor}: {shown} from {format_stamp(int(edges[0]))} to"
             f" {format_stamp(int(edges[-1]))}, above the score with"
-            f" {_count(len(self._events), 'event')}"
+            f" {count(len(self._events), 'event')}"
         )
 
     def _overview_caption(self, panels: Sequence[Panel], grid: TimeGrid) -> str:
         caption = []
         if grid.step_s > self._dataset.period_s:
             caption.append(
-                f"A step is {_duration(grid.step_s)}: the average of the rows in it,"
+                f"A step is {duration(grid.step_s)}: the average of the rows in it,"
                 " levels as power and directions as vectors; of the score, the highest."
             )
         caption.append("Orange marks events, with their ranks; hatched: no data.")
         left_out = len(panels) - _MOST_PANELS
         if left_out > 0:
-            caption.append(f"{_count(left_out, 'more quantity', 'more quantities')}.")
+            caption.append(f"{count(left_out, 'more quantity', 'more quantities')}.")
         return " ".join(caption)
 
-    def _details(self) -> list[dict[str, Any]]:
-        """Draw the top events with what the model makes of them."""
-        chosen = self._events[: self._options.top_events] if self._artifact else ()
-        details = []
-        for done, event in enumerate(chosen):
-            self._progress("Draw events", done, len(chosen))
-            details.append({"row": _event_row(event), "picture": self._detail(event)})
-        self._progress("Draw events", len(chosen), len(chosen))
-        return details
+    def _compared(self) -> tuple[Shown, ...]:
+        """Hold the top events against what the model makes of them, once."""
+        if self._shown is None:
+            self._shown = tuple(self._compare_all())
+        return self._shown
 
-    def _detail(self, event: Event) -> Picture | None:
+    def _compare_all(self) -> Iterator[Shown]:
         if self._artifact is None:
+            return
+        chosen = self._events[: self._options.top_events]
+        for done, event in enumerate(chosen):
+            self._progress("Reconstruct events", done, len(chosen))
+            compared = compare(self._dataset, self._artifact, event, self._reader)
+            panels = compared.worst_panels(self._panels, event, 2) if compared else ()
+            yield Shown(event, compared, panels)
+        self._progress("Reconstruct events", len(chosen), len(chosen))
+
+    def _details(self) -> Iterator[dict[str, Any]]:
+        """Draw the top events with what the model makes of them."""
+        chosen = self._compared()
+        for done, one in enumerate(chosen):
+            self._progress("Draw events", done, len(chosen))
+            yield {"row": _event_row(one.event), "picture": self._detail(one)}
+        self._progress("Draw events", len(chosen), len(chosen))
+
+    def _detail(self, one: Shown) -> Picture | None:
+        if one.compared is None:
             return None
-        compared = compare(self._dataset, self._artifact, event, self._reader)
-        if compared is None:
-            return None
-        panels = compared.worst_panels(self._panels, event, 2)
-        mountings = [self._options.mounting(panel.sensor) for panel in panels]
-        figure = figures.comparison(panels, compared, event, mountings)
-        shown = " and ".join(f"{panel.label} of {panel.sensor}" for panel in panels)
-        return _picture(
+        mountings = [self._options.mounting(panel.sensor) for panel in one.panels]
+        figure = figures.comparison(one.panels, one.compared, one.event, mountings)
+        shown = " and ".join(f"{panel.label} of {panel.sensor}" for panel in one.panels)
+        return Picture(
+            f"event-{one.event.rank}",
             figure,
-            f"Event {event.rank}: {shown}, observed, as the model reconstructs it, and"
-            " the difference",
+            f"Event {one.event.rank}: {shown}, observed, as the model reconstructs it,"
+            " and the difference",
         )
 
     def _histogram(self) -> Picture:
         """Draw how often scores occur."""
         value = self._threshold.value if self._threshold else None
-        return _picture(
-            figures.score_histogram(self._table.score, value),
+        return Picture(
+            "histogram",
+            figures.score_histogram(self._score, value),
             "Histogram of the scores, with the threshold",
             "Scores of all rows.",
         )
@@ -364,129 +390,92 @@ class Page:
         if self._artifact is None or not self._artifact.record.history:
             return None
         record = self._artifact.record
-        figure = figures.learning_curve(
-            [epoch.epoch for epoch in record.history],
-            [epoch.loss for epoch in record.history],
-            [epoch.validation_loss for epoch in record.history],
-        )
-        return _picture(
-            figure,
+        return Picture(
+            "training",
+            figures.learning_curve(*self._losses()),
             "Loss of training and of held-back days over the epochs",
-            f"Trained on {_count(len(record.training_days), 'day')}, held back"
-            f" {_count(len(record.validation_days), 'day')}; {record.stop_reason}.",
+            f"Trained on {count(len(record.training_days), 'day')}, held back"
+            f" {count(len(record.validation_days), 'day')}; {record.stop_reason}.",
         )
 
-    def _provenance(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Say what made this page, so that it can be made again."""
-        manifest = self._dataset.manifest
-        groups: list[tuple[str, Mapping[str, Any]]] = [
-            (
-                "Software",
-                {
-                    "echoanom": _version("echoanom"),
-                    "Python": platform.python_version(),
-                    **{name: _version(name) for name in _PACKAGES},
-                },
-            ),
-            ("Dataset", {"path": self._dataset.path, "digest": self._dataset.digest}),
-            ("Tables", manifest.table.as_json()),
-            ("Join", manifest.stack.as_json()),
-            ("Storage", manifest.shard.as_json()),
-        ]
-        if self._artifact is not None:
-            record = self._artifact.record
-            groups += [
-                (
-                    "Model",
-                    {
-                        "path": self._artifact.path,
-                        "digest": self._artifact.digest,
-                        "trained on": record.dataset_path,
-                        "trained on digest": record.dataset_digest,
-                        "training days": _days(record.training_days),
-                        "held-back days": _days(record.validation_days),
-                    },
-                ),
-                ("Network", self._artifact.network.as_json()),
-                ("Windows", self._artifact.window.as_json()),
-                ("Training", self._artifact.training.as_json()),
-            ]
-        groups += [
-            (f"Scores: {name}", values)
-            for name, values in self._table.provenance.items()
-            if isinstance(values, Mapping)
-        ]
-        groups.append(("Report", self._options.as_json()))
-        return [
-            (name, [(key, _text(value)) for key, value in values.items()])
-            for name, values in groups
-        ]
+    def _losses(self) -> tuple[list[int], list[float], list[float]]:
+        history = self._artifact.record.history if self._artifact else ()
+        return (
+            [epoch.epoch for epoch in history],
+            [epoch.loss for epoch in history],
+            [epoch.validation_loss for epoch in history],
+        )
+
+    def _live(self) -> dict[str, Any]:
+        """Gather what moves."""
+        mountings = {
+            panel.sensor: self._options.mounting(panel.sensor) for panel in self._panels
+        }
+        tracks = read_tracks(
+            self._dataset,
+            self._panels,
+            mountings,
+            *self._span,
+            reader=self._reader,
+            progress=self._progress,
+        )
+        value = self._threshold.value if self._threshold else None
+        charts = {"live-histogram": livefigures.histogram(self._score, value)}
+        if self._losses()[0]:
+            charts["live-training"] = livefigures.learning_curve(*self._losses())
+        times = self._dataset.times()
+        first, end = np.searchsorted(times, self._span).tolist()
+        return LivePage(tracks, mountings, self._dataset.digest).content(
+            times=self._times,
+            score=self._score,
+            threshold=value,
+            period_s=self._dataset.period_s,
+            span=self._span,
+            days=(np.unique(times[first:end] // _DAY_S) * _DAY_S).tolist(),
+            events=self._events,
+            shown=self._compared(),
+            charts=charts,
+            why_not=self._why_not(),
+        )
+
+    def _why_not(self) -> str:
+        if self._artifact is None:
+            return "Without a model there is no reconstruction."
+        return (
+            "There is no reconstruction: the event is not among the first"
+            f" {self._options.top_events}, or the stretch of rows around its peak is"
+            " shorter than a window."
+        )
 
 
-def _picture(figure: Any, alt: str, caption: str = "") -> Picture:
-    encoded = base64.b64encode(figures.as_png(figure)).decode()
-    return Picture(f"data:image/png;base64,{encoded}", alt, caption)
+def dataset_span(dataset: Dataset) -> tuple[int, int]:
+    """Return the time that a dataset covers.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset; it has at least one row.
+
+    Returns
+    -------
+    tuple of int
+        Start of its first and end of its last row [s since 1970 UTC].
+    """
+    runs = dataset.runs
+    end = int(runs.start_s[-1] + runs.rows[-1] * dataset.period_s)
+    return int(runs.start_s[0]), end
 
 
 def _event_row(event: Event) -> dict[str, Any]:
     return {
         "rank": event.rank,
-        "start": _clock(event.start),
-        "end": _clock(event.end, event.start),
-        "peak": _clock(event.peak, event.start),
-        "duration": _duration(event.end - event.start),
+        "start": clock(event.start),
+        "end": clock(event.end, event.start),
+        "peak": clock(event.peak, event.start),
+        "duration": duration(event.end - event.start),
         "mean_score": f"{event.mean_score:.4g}",
         "peak_score": f"{event.peak_score:.4g}",
-        "sensors": _shares(event.top_sensors),
-        "where": _shares(event.where),
-        "columns": _shares(event.top_columns),
+        "sensors": shares(event.top_sensors),
+        "where": shares(event.where),
+        "columns": shares(event.top_columns),
     }
-
-
-def _shares(shares: Shares) -> list[tuple[str, str]]:
-    return [(name, _percent(share)) for name, share in shares if share >= _LEAST_SHARE]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
-
-
-def _clock(time_s: int, after_s: int | None = None) -> str:
-    """Write a time, without its date if that is the date of another time."""
-    day, _, clock = format_stamp(time_s).removesuffix("Z").partition("T")
-    clock = clock.removesuffix(":00")
-    same_day = after_s is not None and day_of(time_s) == day_of(after_s)
-    return clock if same_day else f"{day} {clock}"
-
-
-def _duration(seconds: int) -> str:
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:.4g} min"
-    if seconds < 2 * _DAY_S:
-        return f"{seconds / 3600:.3g} h"
-    return f"{seconds / _DAY_S:.3g} days"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _days(days: Sequence[str]) -> str:
-    return f"{len(days)} ({days[0]} to {days[-1]})" if days else "0"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(item)}" for key, item in value.items()) or "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "–"
-    return str(value) if value not in (None, "") else "–"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

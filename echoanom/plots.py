@@ -263,7 +263,7 @@ def draw_score(
             gid=BESIDE,
         )
     known = score[np.isfinite(score)]
-    if len(known) and _is_wide(known):
+    if len(known) and is_wide(known):
         axes.set_yscale("log", nonpositive="mask")
     elif len(known):
         top = max(float(known.max()), threshold or 0.0)
@@ -298,10 +298,7 @@ def draw_score_histogram(
     """
     known = score[np.isfinite(score)]
     if len(known):
-        low, high = float(known.min()), float(known.max())
-        high = high if high > low else low + (abs(low) or 1.0)
-        wide = _is_wide(known)
-        bins = np.geomspace(low, high, 61) if wide else np.linspace(low, high, 61)
+        bins, wide = score_bins(known)
         axes.hist(known, bins=bins.tolist(), color="#9a9a9a", linewidth=0)
         axes.set_xscale("log" if wide else "linear")
     axes.set_yscale("log", nonpositive="clip")
@@ -353,7 +350,7 @@ def draw_learning_curve(
         label="held-back days",
     )
     losses = np.array([*loss, *validation_loss], dtype=np.float64)
-    if len(losses) and (losses > 0).all() and _is_wide(losses, 3.0):
+    if len(losses) and (losses > 0).all() and is_wide(losses, 3.0):
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="Epoch", ylabel="Mean squared error (normalised)")
@@ -386,6 +383,43 @@ def _fill_known(axes: Axes, edges: NDArray[np.int64], known: NDArray[np.bool_]) 
         )
 
 
-def _is_wide(values: NDArray[np.float64], span: float = _WIDE_SPAN) -> bool:
+def score_bins(known: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
+    """Choose the bins of a histogram of scores.
+
+    Parameters
+    ----------
+    known : ndarray of float64, shape (N,)
+        The scores, none of them missing.
+
+    Returns
+    -------
+    edges : ndarray of float64, shape (61,)
+        Ends of the bins.
+    wide : bool
+        Whether they are even on a logarithmic axis, not on a linear one.
+    """
+    if not len(known):
+        return np.linspace(0.0, 1.0, 61), False
+    low, high = float(known.min()), float(known.max())
+    high = high if high > low else low + (abs(low) or 1.0)
+    wide = is_wide(known)
+    return (np.geomspace if wide else np.linspace)(low, high, 61), wide
+
+
+def is_wide(values: NDArray[np.float64], span: float = _WIDE_SPAN) -> bool:
+    """Tell whether values ask for a logarithmic axis.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (N,)
+        The values, none of them missing; at least one.
+    span : float
+        How many times the median the highest has to be.
+
+    Returns
+    -------
+    bool
+        Whether all are positive, and the highest is that high.
+    """
     middle = float(np.median(values))
     return float(values.min()) > 0 and float(values.max()) > span * middle

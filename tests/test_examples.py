@@ -75,7 +75,7 @@ def test_the_walk_leaves_a_dataset_a_model_scores_events_and_a_page(
     assert len(table.times) > 8000
     assert events and f"{len(events)} events" in walk.printed
     page = (walk.folder / "report.html").read_text()
-    assert "The tutorial redone" in page and "data:image/png" in page
+    assert "The tutorial redone" in page and "data:image/webp" in page
     assert (walk.folder / "dataset" / "manifest.json").exists()
     assert (walk.folder / "model" / "saved_model" / "1" / "saved_model.pb").exists()
 

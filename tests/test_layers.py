@@ -36,7 +36,9 @@ LAYERS = (
     " training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions evaluation comparing",
-    "timegrid binaxis palette marks plots reconstruction figures page report"
+    "timegrid binaxis palette marks plots reconstruction figures reportoptions"
+    " imagecodes tracks livefigures pagetext pagesources daycalendar livepage page"
+    " reportindex report"
     " plotoptions dayflags dayrows dayplots comparisonplot",
     "testing",
     "cloud",
@@ -51,7 +53,7 @@ ORDER = {
 # imported inside functions.
 HEAVY = (
     *("tensorflow", "keras", "matplotlib", "jinja2", "sklearn", "scipy", "polars"),
-    *("distributed", "dask", "sagemaker", "waitress", "krcf"),
+    *("distributed", "dask", "sagemaker", "waitress", "krcf", "bokeh"),
     *("echopype", "xarray", "netCDF4", "soundfile", "ioos_qc"),
 )
 HEAVY_AT_TOP = {
