@@ -30,12 +30,9 @@ from echoanom.ranking import Ranking
 from echoanom.scores import ScoreTable
 from echoanom.stamps import format_stamp
 from echoanom.stretches import in_stretches, row_ranges, run_starts, stretches
-from echoanom.vus import Surface
+from echoanom.vus import EVERY, PUBLISHED, Surface
 
 Interval = tuple[float, float] | None
-
-BY_ROW = ("vus_pr", "average_precision", "roc_auc")
-"""Measures that need no threshold."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +115,9 @@ class Evaluation:
         Labels without any, which count nowhere.
     vus_pr : float
         Volume under the surface of precision, recall and buffer, as `echoanom.vus`
-        says.
+        says, with the thresholds that published values have.
+    vus_pr_exact : float
+        The same with a threshold at every score.
     vus_pr_silent : float
         What scores that are all equal would reach.
     average_precision : float
@@ -143,6 +142,7 @@ class Evaluation:
     labels: int
     labels_outside: int
     vus_pr: float
+    vus_pr_exact: float
     vus_pr_silent: float
     average_precision: float
     roc_auc: float
@@ -257,12 +257,10 @@ class Case:
                 " lie inside; score more of the time around them"
             )
         self.ranking = Ranking(self._marked, score)
-        self._surface = Surface(
-            score,
-            self._stretches,
-            run_starts(times, table.period_s),
-            options.buffer,
-            options.thresholds,
+        starts = run_starts(times, table.period_s)
+        self._surface, self._exact = (
+            Surface(score, self._stretches, starts, options.buffer, thresholds)
+            for thresholds in (PUBLISHED, EVERY)
         )
         self._events = (
             None
@@ -284,10 +282,12 @@ class Case:
             By name; NaN where one is not defined.
         """
         first = weights[self._stretches[:, 0]]
+        average_precision, roc_auc = self.ranking.areas(weights)
         values = {
             "vus_pr": self._surface.volume(weights, first),
-            "average_precision": self.ranking.average_precision(weights),
-            "roc_auc": self.ranking.roc_auc(weights),
+            "vus_pr_exact": self._exact.volume(weights, first),
+            "average_precision": average_precision,
+            "roc_auc": roc_auc,
         }
         if self._events is not None:
             values |= self._events.measures(
@@ -346,6 +346,7 @@ class Case:
             labels=len(self._labels),
             labels_outside=self._given - len(self._labels),
             vus_pr=values["vus_pr"],
+            vus_pr_exact=values["vus_pr_exact"],
             vus_pr_silent=self._surface.silent_volume(),
             average_precision=values["average_precision"],
             roc_auc=values["roc_auc"],

@@ -16,9 +16,6 @@ class EvaluationOptions(Options):
     ----------
     buffer : int
         Largest buffer of VUS-PR [rows], half of it on each side of a label.
-    thresholds : int
-        Thresholds of VUS-PR, at even steps of rank, as published values have it; 0
-        takes every score, which matters where few rows are labelled.
     bootstrap : int
         Times that the record is drawn anew for the intervals; 0 for no intervals.
     block_h : float
@@ -28,7 +25,6 @@ class EvaluationOptions(Options):
     """
 
     buffer: int = 100
-    thresholds: int = 250
     bootstrap: int = 0
     block_h: float = 24.0
     seed: int = 0
@@ -36,7 +32,6 @@ class EvaluationOptions(Options):
     def __post_init__(self) -> None:
         for name, most in (
             ("buffer", 10_000),
-            ("thresholds", 1_000_000),
             ("bootstrap", 100_000),
             ("seed", 2**63 - 1),
         ):
@@ -46,8 +41,6 @@ class EvaluationOptions(Options):
                 raise OptionError(
                     f"{name} must be a whole number from 0 to {most}, got {value!r}"
                 )
-        if self.thresholds == 1:
-            raise OptionError("thresholds must be 0 or at least 2, got 1")
         number = isinstance(self.block_h, int | float)
         if not (number and 1 / 60 <= self.block_h <= 100_000):
             raise OptionError(

@@ -239,7 +239,7 @@ def _mean(values: NDArray[np.generic], weights: NDArray[np.float64]) -> float:
     """Weighted mean of the values that are no NaN."""
     numbers = values.astype(np.float64)
     known = ~np.isnan(numbers)
-    return _ratio(float(numbers[known] @ weights[known]), weights[known].sum())
+    return _ratio(float((numbers[known] * weights[known]).sum()), weights[known].sum())
 
 
 def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:

@@ -33,6 +33,10 @@ class Ranking:
         return np.argsort(-self.score, kind="stable")
 
     @functools.cached_property
+    def _ordered(self) -> NDArray[np.bool_]:
+        return np.asarray(self.marked[self._order])
+
+    @functools.cached_property
     def _lasts(self) -> NDArray[np.int64]:
         """Place of the last row of each distinct score."""
         changes = np.flatnonzero(np.diff(self.score[self._order]))
@@ -43,7 +47,7 @@ class Ranking:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weight of the marked rows, and of all, down to each distinct score."""
         weight = weights[self._order]
-        right = np.cumsum(weight * self.marked[self._order])[self._lasts]
+        right = np.cumsum(weight * self._ordered)[self._lasts]
         return right, np.cumsum(weight)[self._lasts]
 
     def curve(
@@ -62,11 +66,11 @@ class Ranking:
             The highest threshold first. NaN where nothing has weight.
         """
         right, taken = self._found(weights)
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore"):
             return right / right[-1], right / taken
 
-    def average_precision(self, weights: NDArray[np.float64]) -> float:
-        """Return the area under the steps of precision over recall.
+    def areas(self, weights: NDArray[np.float64]) -> tuple[float, float]:
+        """Return the areas under precision over recall, and under the ROC curve.
 
         Parameters
         ----------
@@ -75,30 +79,24 @@ class Ranking:
 
         Returns
         -------
-        float
+        average_precision : float
             Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores; NaN if no marked row has weight.
-        """
-        recall, precision = self.curve(weights)
-        gained = np.diff(recall, prepend=0.0)
-        # Before the first row with weight there is no precision, and nothing is gained.
-        return float(np.sum(gained * np.where(gained == 0, 0.0, precision)))
-
-    def roc_auc(self, weights: NDArray[np.float64]) -> float:
-        """Return the probability that a marked row has a higher score than another.
-
-        Parameters
-        ----------
-        weights : ndarray of float64, shape (N,)
-            Weight of each row.
-
-        Returns
-        -------
-        float
-            Equal scores count half; NaN unless rows of both sorts have weight.
+        roc_auc : float
+            The probability that a marked row has a higher score than another, equal
+            scores counting half; NaN unless rows of both sorts have weight.
         """
         right, taken = self._found(weights)
         wrong = taken - right
-        with np.errstate(invalid="ignore"):
-            below = wrong[-1] - wrong + np.diff(wrong, prepend=0.0) / 2
-            won = np.sum(np.diff(right, prepend=0.0) * below)
-            return float(won / (right[-1] * wrong[-1]))
+        gained = np.diff(right, prepend=0.0)
+        # Elsewhere nothing is gained, and before the first weight nothing is defined.
+        at = np.flatnonzero(gained)
+        if not len(at):
+            return float("nan"), float("nan")
+        gained, before = gained[at], np.where(at > 0, wrong[at - 1], 0.0)
+        average_precision = (gained * right[at] / taken[at]).sum() / right[-1]
+        if not wrong[-1]:
+            return float(average_precision), float("nan")
+        below = wrong[-1] - (wrong[at] + before) / 2
+        return float(average_precision), float(
+            (gained * below).sum() / right[-1] / wrong[-1]
+        )

@@ -19,12 +19,16 @@ rows,
 * the area is the sum of (recallₖ − recallₖ₋₁) precisionₖ over thresholds, the highest
   first.
 
+The reference implementations take 250 thresholds at even steps of rank. Where fewer
+rows are labelled than lie in a few steps, that is too coarse, and the value too low: a
+threshold at every score is what the definition asks for. Both can be had.
+
 Gaps are ours, for those implementations know none: a buffer ends where rows are
 missing, and a stretch that goes on over a gap counts as one.
 
-How it is fast: in a buffer of w rows a weight depends on the distance alone. So rows are
-counted once by distance and threshold, and all buffers come from one product of
-matrices; only rows between two stretches are looked at one by one.
+How it is fast: in a buffer of w rows a weight depends on distances alone. So distances
+are found once, and each buffer takes one pass over the rows near labels, or, with few
+thresholds, over the different distances there are at each.
 
 References
 ----------
@@ -43,6 +47,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.stretches import Pieces, cut_at_gaps, in_stretches
+
+PUBLISHED = 250
+"""Number of thresholds of the reference implementations."""
 
 EVERY = 0
 """Number of thresholds that stands for every score."""
@@ -95,18 +102,24 @@ class Surface:
         pieces = cut_at_gaps(found, starts, rows)
         nearest, second = _distances(pieces, rows, reach)
         marked = in_stretches(found, rows)
-        nearest[marked] = 0
+        nearest[marked], second[marked] = 0, reach + 1
         near = np.flatnonzero(nearest <= reach)
         limits = _thresholds(score, near, thresholds)
         # The first threshold that each row reaches; there may be rows that reach none.
         level = np.searchsorted(-limits, -score, side="left")
-        self._buffer, self._reach, self._count = buffer, reach, len(limits)
+        self._buffer, self._count = buffer, len(limits)
         self._level, self._near = level, near
-        self._cell = nearest[near] * self._count + level[near]
-        self._between = np.flatnonzero((second <= reach) & ~marked)
-        self._nearest, self._second = nearest[self._between], second[self._between]
+        # Rows of one threshold and the same distances are one cell.
+        cells, self._cell = np.unique(
+            np.column_stack((level[near], nearest[near], second[near])),
+            axis=0,
+            return_inverse=True,
+        )
+        self._nearest, self._second = cells[:, 1], cells[:, 2]
+        self._down_to = np.searchsorted(
+            cells[:, 0], np.arange(self._count), side="right"
+        )
         self._groupings = _groupings(pieces, level, reach)
-        self._weight = _buffer_weights(buffer)
 
     def volume(
         self, rows: NDArray[np.float64], stretches: NDArray[np.float64]
@@ -125,49 +138,24 @@ class Surface:
         float
             In [0, 1]; NaN unless marked rows and stretches have weight.
         """
-        areas = self.areas(rows, stretches)
-        return float(areas.mean())
-
-    def areas(
-        self, rows: NDArray[np.float64], stretches: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the area under precision over recall for each buffer.
-
-        Parameters
-        ----------
-        rows : ndarray of float64, shape (N,)
-            Weight of each row.
-        stretches : ndarray of float64, shape (S,)
-            Weight of each marked stretch.
-
-        Returns
-        -------
-        ndarray of float64, shape (buffer + 1,)
-            For buffers of 0, 1, … rows.
-        """
         taken = np.cumsum(np.bincount(self._level, rows, self._count)[: self._count])
-        counted = np.bincount(
-            self._cell, rows[self._near], (self._reach + 1) * self._count
-        ).reshape(self._reach + 1, self._count)
-        marked = np.cumsum(counted[0])
-        areas = np.full(self._buffer + 1, np.nan)
+        counted = np.bincount(self._cell, rows[self._near], len(self._nearest))
+        marked = self._found(counted * (self._nearest == 0))
         if not marked[-1]:
-            return areas
-        existence: NDArray[np.float64] = np.empty(0)
+            return float("nan")
+        # What nothing is taken of has no precision, and gains no recall.
+        share = 1 / np.where(taken > 0, taken, np.inf)
+        volume = 0.0
         for buffer in range(self._buffer + 1):
             if buffer % 2 == 0:
                 existence = self._existence(buffer // 2, stretches)
-            around = np.cumsum(
-                self._weight[buffer] @ counted[1:] + self._corrections(buffer, rows)
-            )
-            right = marked + around
-            recall = np.minimum(right / (marked[-1] + around / 2), 1) * existence
-            gained = np.diff(recall, prepend=0.0)
-            precision = np.divide(
-                right, taken, where=taken > 0, out=np.zeros_like(right)
-            )
-            areas[buffer] = gained @ precision
-        return areas
+            right = self._found(counted * self._weights(buffer))
+            known = (marked[-1] + marked[-1] + right - marked) / 2
+            recall = np.minimum(right / known, 1) * existence
+            precision = right * share
+            # A dot product of BLAS would start threads, and wait for them.
+            volume += float((np.diff(recall, prepend=0.0) * precision).sum())
+        return float(volume / (self._buffer + 1))
 
     def silent_volume(self) -> float:
         """Return the VUS-PR of scores that are all equal, which say nothing.
@@ -177,15 +165,24 @@ class Surface:
         float
             The mean weight of a row over all buffers.
         """
-        counted = np.bincount(self._cell // self._count, minlength=self._reach + 1)
-        everything = np.ones(len(self._level))
+        counted = np.bincount(self._cell, minlength=len(self._nearest))
         weights = [
-            counted[0]
-            + self._weight[buffer] @ counted[1:]
-            + self._corrections(buffer, everything).sum()
+            (counted * self._weights(buffer)).sum()
             for buffer in range(self._buffer + 1)
         ]
         return float(np.mean(weights) / len(self._level))
+
+    def _weights(self, buffer: int) -> NDArray[np.float64]:
+        """How much finding a row of each cell counts."""
+        distance = np.arange(self._buffer // 2 + 1)
+        inside = distance <= buffer // 2
+        weight = np.sqrt(1 - distance * inside / max(buffer, 1)) * inside
+        # Two stretches add up to more than 1.
+        return np.where(self._second <= buffer // 2, 1.0, weight[self._nearest])
+
+    def _found(self, cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add up cells down to each threshold."""
+        return np.concatenate(([0.0], np.cumsum(cells)))[self._down_to]
 
     def _existence(
         self, width: int, stretches: NDArray[np.float64]
@@ -197,27 +194,6 @@ class Surface:
             return np.full(self._count, np.nan)
         found = np.bincount(grouping.level, weights, self._count)[: self._count]
         return np.asarray(np.cumsum(found) / weights.sum())
-
-    def _corrections(
-        self, buffer: int, rows: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Weight that rows between two stretches have more than by the nearer one."""
-        both = self._second <= buffer // 2
-        if not both.any():
-            return np.zeros(self._count)
-        between = self._between[both]
-        missing = 1 - self._weight[buffer][self._nearest[both] - 1]
-        return np.bincount(self._level[between], missing * rows[between], self._count)[
-            : self._count
-        ].astype(np.float64)
-
-
-def _buffer_weights(buffer: int) -> NDArray[np.float64]:
-    """Weight at distances 1, 2, … (columns) in buffers of 0, 1, … rows (rows)."""
-    width = np.arange(buffer + 1)[:, np.newaxis]
-    distance = np.arange(1, buffer // 2 + 1)[np.newaxis, :]
-    share = distance / np.maximum(width, 1)
-    return np.where(distance <= width // 2, np.sqrt(np.maximum(1 - share, 0)), 0.0)
 
 
 def _thresholds(

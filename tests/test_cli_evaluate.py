@@ -48,7 +48,7 @@ def test_one_table_is_told_in_lines_with_vus_pr_first(
     assert (
         lines[0] == "432 rows, 4.2 % of them labelled; 3 labels with scores, 0 without"
     )
-    assert lines[1].startswith("VUS-PR 1.000 (scores that say nothing: 0.")
+    assert lines[1].startswith("VUS-PR 1.000, at every score 1.000 (scores that say")
     assert lines[4].startswith("events: precision 1.000, recall 1.000, F1 1.000")
     assert lines[5].startswith("affiliation: precision 1.000, recall ")
     assert lines[7].split() == ["kind", "labels", "found", "median", "delay"]
@@ -92,7 +92,6 @@ def test_several_tables_are_compared(files: Path, capsys: Capture) -> None:
             "--events must go with one table of scores, got 2; leave it out",
         ),
         (["good.csv", "labels.csv", "--buffer", "-1"], 2, "--buffer must be a whole"),
-        (["good.csv", "labels.csv", "--vus-thresholds", "1"], 2, "--vus-thresholds mu"),
         (["good.csv", "labels.csv", "--block", "0"], 2, "--block must be a number"),
         (["labels.csv", "good.csv"], 1, "must have the columns timestamp, score"),
         (["good.csv", "weak.csv"], 1, "must have the columns start, end"),

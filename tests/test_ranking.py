@@ -25,10 +25,11 @@ def test_measures_are_those_of_scikit_learn_ties_and_weights_included(
 ) -> None:
     marked, score, weights = (np.array(column) for column in zip(*rows, strict=True))
     ranking = Ranking(marked, score.astype(float))
-    average = average_precision_score(marked, score, sample_weight=weights)
-    assert ranking.average_precision(weights.astype(float)) == pytest.approx(average)
-    area = roc_auc_score(marked, score, sample_weight=weights)
-    assert ranking.roc_auc(weights.astype(float)) == pytest.approx(area)
+    expected = (
+        average_precision_score(marked, score, sample_weight=weights),
+        roc_auc_score(marked, score, sample_weight=weights),
+    )
+    assert ranking.areas(weights.astype(float)) == pytest.approx(expected)
 
 
 def test_the_curve_is_that_of_scikit_learn() -> None:
@@ -42,6 +43,6 @@ def test_the_curve_is_that_of_scikit_learn() -> None:
 
 def test_without_weight_on_one_sort_of_rows_it_is_not_defined() -> None:
     ranking = Ranking(np.array([True, False]), np.array([1.0, 0.0]))
-    assert np.isnan(ranking.average_precision(np.array([0.0, 1.0])))
-    assert np.isnan(ranking.roc_auc(np.array([0.0, 1.0])))
-    assert np.isnan(ranking.roc_auc(np.array([1.0, 0.0])))
+    assert np.isnan(ranking.areas(np.array([0.0, 1.0]))).all()
+    average_precision, roc_auc = ranking.areas(np.array([1.0, 0.0]))
+    assert average_precision == 1.0 and np.isnan(roc_auc)

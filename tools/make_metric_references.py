@@ -142,4 +142,4 @@ def main(path: str, count: int = 30) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1])

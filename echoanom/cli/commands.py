@@ -49,7 +49,7 @@ _COMMANDS = {
         "Score every row by a Random Cut Forest, to compare a model with.",
     ),
     "detect": ("findings", "Find events: stretches of rows that score high."),
-    "report": ("findings", "Draw data, scores and events on a page."),
+    "report": ("reporting", "Draw data, scores and events on a page that moves."),
     "evaluate": (
         "evaluating",
         "Hold scores against labels: do they find what is known?",

@@ -30,11 +30,6 @@ measure_options: Decorator[Any] = options_object(
         "Largest buffer of VUS-PR, half of it on each side of a label [rows].",
         metavar="ROWS",
     ),
-    thresholds=Flag(
-        "--vus-thresholds",
-        "Thresholds of VUS-PR; 250 as published values have it, 0 for every score.",
-        metavar="N",
-    ),
     bootstrap=Flag(
         "--bootstrap",
         "Draw the record anew so many times, for intervals; 0 for none.",

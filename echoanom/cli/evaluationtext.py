@@ -8,6 +8,7 @@ from typing import Any
 from echoanom.cli.wording import count, percent, table_lines
 
 _LEVEL = "95 %"
+_BY_ROW = ("vus_pr", "vus_pr_exact", "average_precision", "roc_auc")
 
 
 def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
@@ -26,7 +27,8 @@ def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
     share = found["labelled_rows"] / found["rows"]
     lines = [
         _ground(found),
-        f"VUS-PR {_with_interval(found, 'vus_pr')} (scores that say nothing:"
+        f"VUS-PR {_with_interval(found, 'vus_pr')}, at every score"
+        f" {_with_interval(found, 'vus_pr_exact')} (scores that say nothing:"
         f" {found['vus_pr_silent']:.3f})",
         f"average precision {_with_interval(found, 'average_precision')}"
         f" (random: {share:.3f}), ROC AUC {_with_interval(found, 'roc_auc')}"
@@ -61,6 +63,7 @@ def comparison_lines(compared: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     first = compared[0]
     names = [one["scores"] for one in compared]
+    silent = first["vus_pr_silent"]
     share = first["labelled_rows"] / first["rows"]
     lines = [
         _ground(first),
@@ -72,16 +75,17 @@ def comparison_lines(compared: Sequence[Mapping[str, Any]]) -> list[str]:
         ),
         "",
         *table_lines(
-            ["scores", "VUS-PR", "average precision", "ROC AUC"],
+            ["scores", "VUS-PR", "at every score", "average precision", "ROC AUC"],
             [
-                [one["scores"]]
-                + [
-                    _with_interval(one, name)
-                    for name in ("vus_pr", "average_precision", "roc_auc")
-                ]
+                [one["scores"]] + [_with_interval(one, name) for name in _BY_ROW]
                 for one in compared
             ]
-            + [["(random)", f"{first['vus_pr_silent']:.3f}", f"{share:.3f}", "0.500"]],
+            + [
+                [
+                    "(random)",
+                    *(f"{level:.3f}" for level in (silent, silent, share, 0.5)),
+                ]
+            ],
         ),
     ]
     if all(one["by_event"] for one in compared):

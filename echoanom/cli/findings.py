@@ -1,4 +1,4 @@
-"""Commands that find and show what is unusual: detect, report."""
+"""The command that finds what is unusual: detect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from echoanom.cli import result_text
-from echoanom.cli.console import print_json, print_lines, progress_bar, quiet_tensorflow
+from echoanom.cli.console import print_json, print_lines, progress_bar
 from echoanom.cli.parameters import (
     Decorator,
     Flag,
@@ -17,7 +17,6 @@ from echoanom.cli.parameters import (
     json_option,
     options_object,
 )
-from echoanom.cli.wording import count
 from echoanom.options import EventOptions
 from echoanom.outageoptions import OutageOptions
 
@@ -168,135 +167,3 @@ def event_json(event: Event) -> dict[str, Any]:
 
 def _number(score: float) -> float | None:
     return None if math.isnan(score) else score
-
-
-class BySensor(click.ParamType):  # type: ignore[type-arg]
-    """A value for one sensor, ``SENSOR=VALUE``.
-
-    Parameters
-    ----------
-    value : click.ParamType or type
-        Type of the value.
-    """
-
-    name = "by sensor"
-
-    def __init__(self, value: Any) -> None:
-        self.value = click.types.convert_type(value)
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[str, Any]:
-        """Split the argument.
-
-        Parameters
-        ----------
-        value : str
-            The argument.
-        param : click.Parameter
-            The option.
-        ctx : click.Context
-            The command's context.
-
-        Returns
-        -------
-        sensor : str
-            The sensor.
-        value : object
-            Its value.
-        """
-        sensor, equals, text = str(value).rpartition("=")
-        if not (sensor and equals):
-            self.fail(f"{value!r} is not of the form SENSOR=VALUE", param, ctx)
-        return sensor, self.value.convert(text, param, ctx)
-
-
-@command
-@click.argument("dataset")
-@click.option(
-    "--model", required=True, metavar="DIR", help="Folder of the trained model."
-)
-@click.option("--scores", required=True, metavar="CSV", help="Table of scores.")
-@click.option("--events", required=True, metavar="CSV", help="Table of events.")
-@click.option("--out", required=True, metavar="HTML", help="Where the page goes.")
-@click.option(
-    "--title", default="", show_default="named after the dataset", help="Its heading."
-)
-@click.option(
-    "--top-events",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help="Events to show in detail.",
-)
-@click.option(
-    "--looking",
-    type=BySensor(click.Choice(["up", "down"])),
-    multiple=True,
-    metavar="SENSOR=up|down",
-    help="Where a sensor's range increases to; up, if not named. May be given for several.",
-)
-@click.option(
-    "--depth",
-    type=BySensor(float),
-    multiple=True,
-    metavar="SENSOR=M",
-    help="Depth of an instrument [m]: its range is drawn as depth. May be given for"
-    " several.",
-)
-@json_option
-def report(
-    dataset: str,
-    model: str,
-    scores: str,
-    events: str,
-    out: str,
-    title: str,
-    top_events: int,
-    looking: tuple[tuple[str, Any], ...],
-    depth: tuple[tuple[str, float], ...],
-    as_json: bool,
-) -> None:
-    """Draw data, scores and events on a page.
-
-    The page is one HTML file that opens without a network: the bins of the sensors over
-    time with the score, threshold and events, the table of events, and for the first of
-    them the data beside what the model made of them.
-
-    \b
-    Example:
-      echoanom report dataset --model model --scores scores.csv \\
-          --events events.csv --out report.html
-    """
-    quiet_tensorflow()
-    from echoanom.artifact import load_artifact
-    from echoanom.dataset import open_dataset
-    from echoanom.events import read_events, read_threshold
-    from echoanom.report import ReportOptions, write_report
-    from echoanom.scores import read_scores
-
-    found = read_events(events)
-    with progress_bar() as progress:
-        write_report(
-            out,
-            dataset=open_dataset(dataset),
-            table=read_scores(scores),
-            events=found,
-            artifact=load_artifact(model),
-            threshold=read_threshold(events),
-            options=ReportOptions(
-                title=title,
-                top_events=top_events,
-                looking=dict(looking),
-                depth_m=dict(depth),
-            ),
-            progress=progress,
-        )
-    if as_json:
-        print_json({"report": out, "events": len(found)})
-    else:
-        print_lines([f"{out}: {count(len(found), 'event')}, to be opened in a browser"])
