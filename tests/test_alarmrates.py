@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +23,26 @@ from echoanom.alarmrates import (
 from echoanom.errors import ScoresError
 
 DAY_ROWS = 1440
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def load_tool() -> Any:
+    path = ROOT / "tools" / "alarm_rates.py"
+    spec = importlib.util.spec_from_file_location("alarm_rates", path)
+    assert spec is not None and spec.loader is not None
+    tool = sys.modules["alarm_rates"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return tool
+
+
+TOOL = load_tool()
+red_noise = TOOL.red_noise
+
+
+@pytest.mark.slow
+def test_the_page_has_the_rates_that_came() -> None:
+    page = (ROOT / "docs" / "events.md").read_text()
+    assert TOOL.table() in page, "run: python tools/alarm_rates.py"
 
 
 @st.composite
@@ -92,16 +117,6 @@ def test_a_tail_with_an_end_is_taken_for_one_without() -> None:
     assert fit_excess(np.full(20, 2.0)) == (0.0, 2.0)
 
 
-def red_noise(rows: int, seed: int, memory: float = 0.9) -> NDArray[np.float64]:
-    """Scores that are exponential, and alike from minute to minute."""
-    from scipy.signal import lfilter
-    from scipy.stats import norm
-
-    white = np.random.default_rng(seed).normal(size=rows)
-    noise = lfilter([np.sqrt(1 - memory**2)], [1, -memory], white)
-    return np.asarray(-norm.logsf(noise))
-
-
 def rates_of(
     score: NDArray[np.float64], gap: float = 30.0, least: float = 1.0
 ) -> AlarmRates:
@@ -124,11 +139,8 @@ def test_on_data_like_the_held_back_ones_there_are_as_many_alarms_as_expected(
     rate: float, memory: float
 ) -> None:
     # Twenty fortnights held back, each its own threshold, and 500 days judged by it.
-    judged = red_noise(500 * DAY_ROWS, 99, memory)
-    levels = [
-        rates_of(red_noise(14 * DAY_ROWS, seed, memory)).level(rate)
-        for seed in range(20)
-    ]
+    judged = red_noise(500, 99, memory)
+    levels = [rates_of(red_noise(14, seed, memory)).level(rate) for seed in range(20)]
     found = [realised(judged, level, 30) for level in levels]
     assert np.median(found) == pytest.approx(rate, rel=0.2)
     # A fortnight at 0.3 a day has four events: no threshold can be surer than that.
@@ -137,10 +149,8 @@ def test_on_data_like_the_held_back_ones_there_are_as_many_alarms_as_expected(
 
 
 def test_beyond_the_held_back_days_there_are_rather_fewer_alarms_than_more() -> None:
-    judged = red_noise(1000 * DAY_ROWS, 98)
-    levels = [
-        rates_of(red_noise(14 * DAY_ROWS, seed)).level(0.02) for seed in range(20)
-    ]
+    judged = red_noise(1000, 98)
+    levels = [rates_of(red_noise(14, seed)).level(0.02) for seed in range(20)]
     found = [realised(judged, level, 30) for level in levels]
     assert 0.002 < np.median(found) < 0.02
     assert np.quantile(found, 0.9) < 0.04
@@ -148,11 +158,11 @@ def test_beyond_the_held_back_days_there_are_rather_fewer_alarms_than_more() -> 
 
 @pytest.fixture(scope="module")
 def rates() -> AlarmRates:
-    return rates_of(red_noise(14 * DAY_ROWS, 1))
+    return rates_of(red_noise(14, 1))
 
 
 def test_rates_within_the_scores_are_counts(rates: AlarmRates) -> None:
-    score = red_noise(14 * DAY_ROWS, 1)
+    score = red_noise(14, 1)
     for level in np.linspace(np.quantile(score, 0.98), rates.tail_level, 7)[1:-1]:
         counted = realised(score, float(level), 30)
         assert rates.rate(np.array([level]))[0] == pytest.approx(counted, rel=0.05)
@@ -169,7 +179,7 @@ def test_a_higher_score_has_no_higher_rate_and_none_has_a_rate_of_0(
 
 @given(st.floats(1e-5, 10))
 def test_a_threshold_has_no_more_than_its_rate(rate: float) -> None:
-    rates = rates_of(red_noise(14 * DAY_ROWS, 2))
+    rates = rates_of(red_noise(14, 2))
     rate = min(rate, rates.highest)
     level = rates.level(rate)
     assert rates.rate(np.array([level]))[0] <= rate * (1 + 1e-9)
@@ -182,7 +192,7 @@ def test_thresholds_rise_as_the_rate_falls(rates: AlarmRates) -> None:
 
 
 def test_the_unit_of_the_scores_does_not_matter(rates: AlarmRates) -> None:
-    scaled = rates_of(red_noise(14 * DAY_ROWS, 1) * 1e-6)
+    scaled = rates_of(red_noise(14, 1) * 1e-6)
     for rate in (5.0, 1.0, 0.01):
         assert scaled.level(rate) == pytest.approx(rates.level(rate) * 1e-6)
 
