@@ -582,6 +582,11 @@ SAMPLES = FRONT + EACH + 2
             "must have Gain from -100 to 100 dB, got 'high'",
         ),
         (
+            "rate_beyond",
+            [TWO[0].replace(b'"1500000"', b'"1500000000000"'), *TWO[1:]],
+            "must have RxSampleFrequency from 0 to 1e.07 Hz, got '1500000000000'",
+        ),
+        (
             "two_of_one_id",
             [TWO[0].replace(FOUR.name.encode(), POWER.name.encode()), *TWO[1:]],
             "must have an ID of its own for each channel, got 'WBT 714581-15",
@@ -620,7 +625,7 @@ SAMPLES = FRONT + EACH + 2
         (
             "pulse_infinite",
             with_datagram(SAMPLES - 1, ek80files.parameter(POWER, PulseDuration="inf")),
-            "must have PulseDuration from 1e-06 to 1 s, got 'inf'",
+            "must have PulseDuration from 1e-06 to 0.1 s, got 'inf'",
         ),
         (
             "channel_of_none",

@@ -1,4 +1,4 @@
-"""The command that reads EK60 echosounders."""
+"""The command that reads EK60 and EK80 echosounders."""
 
 from __future__ import annotations
 
@@ -91,11 +91,12 @@ def _make(options: EK60Options) -> Instrument:
     ),
 )
 def ek60() -> None:
-    """Make daily tables of Sv from an EK60 echosounder's raw files.
+    """Make daily tables of Sv from an EK60 or EK80 echosounder's raw files.
 
     Sv is calibrated by echopype and averaged over each minute as power. There is a
-    column for each frequency and range: Sv_38kHz_12.5m, in dB re 1 m⁻¹. A file that is
-    cut or damaged is refused, and the message says at which byte.
+    column for each frequency and range: Sv_38kHz_12.5m, in dB re 1 m⁻¹. Of an EK80 only
+    narrow-band channels are taken. A file that is cut or damaged is refused, and the
+    message says at which byte.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""How an EK60 echosounder's files are calibrated and gridded."""
+"""How an EK60 or EK80 echosounder's files are calibrated and gridded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Look = Literal["down", "up"]
 
 @dataclasses.dataclass(frozen=True)
 class EK60Options(Options):
-    """How an EK60 echosounder's files are calibrated and gridded.
+    """How an EK60 or EK80 echosounder's files are calibrated and gridded.
 
     Attributes
     ----------

@@ -275,11 +275,14 @@ def _between(least: float, most: float, unit: str = "") -> _Rule:
 _ANY = _Rule("a number", lambda value: True)
 _FORM = _between(0, 99)
 _FREQUENCY = _between(1e3, 1e7, " Hz")
-_PULSE = _between(1e-6, 1, " s")
+_PULSE = _between(1e-6, 0.1, " s")
 _INTERVAL = _between(1e-7, 0.1, " s")
 _POWER = _between(1e-3, 1e6, " W")
 # Part of the pulse within which it rises, and falls.
 _SLOPE = _between(0, 0.5)
+# 0, where it is not known.
+_RATE = _between(0, 1e7, " Hz")
+_OHM = _between(1, 1e6, " ohm")
 _DECIBELS = _between(-100, 100, " dB")
 
 WATER: Mapping[str, _Rule] = {
@@ -331,6 +334,9 @@ def _channel(
                     f" {which}, got {transducer.attrib[table][:80]!r}"
                 )
         _number(transducer.attrib, "EquivalentBeamAngle", _between(-100, 0, " dB"))
+        for optional, rule in (("RxSampleFrequency", _RATE), ("Impedance", _OHM)):
+            if optional in transceiver.attrib:
+                _number(transceiver.attrib, optional, rule)
         kind = transceiver.get("TransceiverType", "")
         if not kind:
             raise UnfitError("must have a TransceiverType, got none")

@@ -4,7 +4,7 @@ A datagram stands between two copies of its length. It begins with four letters 
 say what it is, and the time [1]_::
 
     int32  length n
-    char4  kind: CON0, RAW0, NME0, ...
+    char4  kind: CON0, RAW0, XML0, RAW3, ...
     uint64 time [100 ns since 1601-01-01 UTC]
     ...    n - 12 bytes
     int32  length n
@@ -14,7 +14,7 @@ not memory.
 
 References
 ----------
-.. [1] Simrad (2012). EK60 Reference Manual, Raw data format.
+.. [1] Simrad (2012). EK60 Reference Manual, Raw data format. It is the same in EK80.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class RawFile:
             if not HEAD_BYTES <= length <= _LONGEST or not _is_kind(kind):
                 raise self.error(
                     "must have a datagram here: a length and four letters, got"
-                    f" {head[:8]!r}; it is no raw file of an EK60, or damaged",
+                    f" {head[:8]!r}; it is no raw file of an EK60 or EK80, or damaged",
                     offset,
                 )
             behind = offset + LENGTH_BYTES + length
