@@ -187,6 +187,21 @@ def test_a_silent_sensor_beside_it_changes_no_event(
 
 
 @given(score_tables(), st.sampled_from([0.7, 1.2]))
+def test_a_rising_function_of_the_scores_changes_no_time_and_no_rank(
+    table: ScoreTable, threshold: float
+) -> None:
+    risen = dataclasses.replace(table, score=np.exp(table.score))
+    options = EventOptions(min_duration_min=0)
+    assert [
+        (event.rank, event.start, event.end, event.peak)
+        for event in detect(table, options, threshold)
+    ] == [
+        (event.rank, event.start, event.end, event.peak)
+        for event in detect(risen, options, float(np.exp(threshold)))
+    ]
+
+
+@given(score_tables(), st.sampled_from([0.7, 1.2]))
 def test_events_do_not_depend_on_the_unit_of_the_scores(
     table: ScoreTable, threshold: float
 ) -> None:

@@ -240,6 +240,27 @@ def test_a_table_that_does_not_fit_together_cannot_be_made(
         dataclasses.replace(make_table(), **change)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "rule", ["mean+2std", "quantile:0.99", "mad:6", "pot:1e-3", "alarms:3", "0.5"]
+)
+def test_a_threshold_does_not_depend_on_the_days_that_are_judged(rule: str) -> None:
+    rng = np.random.default_rng(4)
+    usual, times = rng.exponential(size=14_400), 60 * np.arange(14_400)
+    values = []
+    for days in (1, 3, 30):
+        score = rng.exponential(scale=9, size=1440 * days)
+        table = ScoreTable(
+            times=10**6 + 60 * np.arange(len(score)),
+            score=score,
+            window_score=score,
+            windows=np.ones(len(score), dtype=np.int64),
+            calibration=Calibration.from_scores(usual, times, 60),
+        )
+        values.append(table.threshold(rule))
+    assert values[0] == values[1] == values[2]
+    assert values[0].source == ("number" if rule == "0.5" else "calibration")
+
+
 def test_a_threshold_says_what_it_was_computed_from() -> None:
     table = make_table()
     assert table.calibration is not None
