@@ -10,6 +10,7 @@ from .dataset import open_dataset as open_dataset
 from .errors import EchoanomError as EchoanomError
 from .evaluation import Evaluation as Evaluation
 from .evaluation import evaluate as evaluate
+from .evaluationoptions import EvaluationOptions as EvaluationOptions
 from .events import Event as Event
 from .events import detect as detect
 from .events import read_events as read_events

@@ -137,7 +137,8 @@ def compare(
     Raises
     ------
     ScoresError
-        If periods differ, no row has a score from all, or nothing can be measured, as
+        If one has no scores, periods differ, no row has a score from all, or nothing
+        can be measured, as
         `echoanom.evaluation.evaluate` says.
     """
     common = _common_times(contenders)
@@ -181,9 +182,15 @@ def _common_times(contenders: Sequence[Contender]) -> NDArray[np.int64]:
                 f" {contenders[0].name} has, got {contender.table.period_s} s; compare"
                 " scores of one dataset"
             )
-    times = [c.table.times[~np.isnan(c.table.score)] for c in contenders]
+    times = []
+    for contender in contenders:
+        times.append(contender.table.times[~np.isnan(contender.table.score)])
+        if not len(times[-1]):
+            raise ScoresError(
+                f"{contender.name}: must have rows with a score, and has none"
+            )
     common = functools.reduce(np.intersect1d, times)
-    if not len(common) and all(map(len, times)):
+    if not len(common):
         raise ScoresError(
             "scores that are compared must have rows in common, but no row has a score"
             " in all of them; compare scores of the same time"

@@ -29,6 +29,10 @@ def files(tmp_path: Path) -> Path:
         score = np.abs(np.random.default_rng(7).normal(size=len(times))) + lift * marked
         rows = ScoreTable(times, score, score, np.ones(len(times), int), period_s=600)
         write_scores(str(tmp_path / f"{name}.csv"), rows)
+    for name, score in (("same", "1"), ("blank", "")):
+        rows = [f"{format_stamp(int(time))},{score}" for time in times]
+        text = "\n".join(["timestamp,score", *rows])
+        (tmp_path / f"{name}.csv").write_text(text + "\n")
     return tmp_path
 
 
@@ -93,6 +97,13 @@ def test_several_tables_are_compared(files: Path, capsys: Capture) -> None:
         ),
         (["good.csv", "labels.csv", "--buffer", "-1"], 2, "--buffer must be a whole"),
         (["good.csv", "labels.csv", "--block", "0"], 2, "--block must be a number"),
+        (["good.csv", "labels.csv", "--png", "x.jpg"], 2, "--png must end in .png"),
+        (["same.csv", "labels.csv"], 1, "same.csv: threshold"),
+        (
+            ["good.csv", "blank.csv", "labels.csv", "--threshold", "1"],
+            1,
+            "blank.csv: must have rows with a score, and has none",
+        ),
         (["labels.csv", "good.csv"], 1, "must have the columns timestamp, score"),
         (["good.csv", "weak.csv"], 1, "must have the columns start, end"),
         (["good.csv", "none.csv"], 1, "none.csv"),

@@ -16,6 +16,7 @@ from echoanom.cli.parameters import (
     json_option,
     options_object,
 )
+from echoanom.errors import ScoresError
 from echoanom.evaluationoptions import EvaluationOptions
 from echoanom.options import EventOptions
 
@@ -86,6 +87,8 @@ def evaluate(
     twice = next((path for path in scores if scores.count(path) > 1), None)
     if twice is not None:
         raise click.UsageError(f"SCORES must differ, got {twice} twice")
+    if png is not None and not png.lower().endswith(".png"):
+        raise click.UsageError(f"--png must end in .png, got {png}")
     contenders = [_contender(path, events_path, options) for path in scores]
     compared = compare(
         contenders, read_labels(labels), options=options, measures=measures
@@ -118,4 +121,8 @@ def _contender(path: str, events_path: str | None, options: EventOptions) -> Con
     table = read_scores(path)
     if events_path is not None:
         return Contender(path, table, events=tuple(read_events(events_path)))
-    return Contender(path, table, threshold=table.threshold(options.threshold).value)
+    try:
+        threshold = table.threshold(options.threshold).value
+    except ScoresError as error:
+        raise ScoresError(f"{path}: {error}") from None
+    return Contender(path, table, threshold=threshold)
