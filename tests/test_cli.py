@@ -94,11 +94,13 @@ def test_the_list_of_commands_says_what_their_help_says(name: str) -> None:
     assert _COMMANDS[name][1] == first
 
 
-# `serve` answers in JSON to requests; `sagemaker` is a group, whose commands have it.
-@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve", "sagemaker"}))
+# `serve` answers in JSON to requests.
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve"}))
 def test_what_a_program_would_read_has_json(name: str) -> None:
-    flags = {flag for p in COMMANDS[name].params for flag in p.opts}
-    assert "--json" in flags
+    command = COMMANDS[name]
+    group = command.commands if isinstance(command, click.Group) else {"": command}
+    for one in group.values():
+        assert "--json" in {flag for p in one.params for flag in p.opts}, one.name
 
 
 def test_no_arguments_show_help_as_wrong_usage(capsys: Capture) -> None:

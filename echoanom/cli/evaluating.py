@@ -122,7 +122,7 @@ def _contender(path: str, events_path: str | None, options: EventOptions) -> Con
     if events_path is not None:
         return Contender(path, table, events=tuple(read_events(events_path)))
     try:
-        threshold = table.threshold(options.threshold).value
+        threshold = table.threshold(options.threshold, options).value
     except ScoresError as error:
         raise ScoresError(f"{path}: {error}") from None
     return Contender(path, table, threshold=threshold)
