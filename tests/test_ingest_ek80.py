@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -368,6 +369,17 @@ def test_older_and_newer_names_of_attributes_do(tmp_path: Path) -> None:
     assert renamed[0] != found[0] and renamed[5] != found[5]
     path = write(tmp_path / "older.raw", renamed)
     expected = samples(write(tmp_path / "newer.raw", found))
+    assert samples(path).tobytes() == expected.tobytes()
+
+
+def test_what_sv_does_not_depend_on_may_be_missing(tmp_path: Path) -> None:
+    unit = dataclasses.replace(FOUR, frequencies_with_impedance=(90_000, 150_000))
+    found = datagrams([unit])
+    needless = rb' (Angle|Beam|TransducerAlpha|Directivity|MaxTx|IP|Phase)\w+="[^"]*"'
+    bare = [re.sub(needless, b"", found[0]), *found[1:]]
+    assert len(bare[0]) < len(found[0]) - 500
+    path = write(tmp_path / "bare.raw", bare)
+    expected = samples(write(tmp_path / "full.raw", found))
     assert samples(path).tobytes() == expected.tobytes()
 
 

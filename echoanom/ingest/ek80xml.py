@@ -153,8 +153,6 @@ def read_channels(root: ElementTree.Element) -> dict[str, Channel]:
         raise UnfitError(
             f"must begin with the configuration of an EK80, got XML of {root.tag!r}"
         )
-    header = root.find("Header")
-    named = header.attrib if header is not None else {}
     channels: dict[str, Channel] = {}
     for transceiver in root.iter("Transceiver"):
         for element in transceiver.iter("Channel"):
@@ -166,7 +164,7 @@ def read_channels(root: ElementTree.Element) -> dict[str, Channel]:
                     f"must have an ID of its own for each channel, got {name!r} after"
                     f" {', '.join(map(repr, channels)) or 'none'}"
                 )
-            channels[name] = _channel(root, named, transceiver, element)
+            channels[name] = _channel(root, transceiver, element)
     if not channels:
         raise UnfitError("must have channels in its configuration, got none")
     return channels
@@ -314,7 +312,6 @@ def _numbers(found: Mapping[str, str], name: str, rule: _Rule) -> tuple[float, .
 
 def _channel(
     root: ElementTree.Element,
-    named: Mapping[str, str],
     transceiver: ElementTree.Element,
     element: ElementTree.Element,
 ) -> Channel:
@@ -340,14 +337,11 @@ def _channel(
         kind = transceiver.get("TransceiverType", "")
         if not kind:
             raise UnfitError("must have a TransceiverType, got none")
-        impedances = [
-            _number(one.attrib, "Frequency", _FREQUENCY)
-            for one in transducer.findall("FrequencyPar")
-        ]
+        impedances = _impedances(transducer)
         return Channel(
             *(name, frequency, pulses, kind, _offset(root, transducer)),
             tuple(impedances),
-            _alone(named, transceiver, element, transducer),
+            _alone(transceiver, element, transducer, impedances),
         )
     except UnfitError as error:
         raise UnfitError(f"channel {name!r}: {error}") from error
@@ -368,41 +362,63 @@ def _offset(root: ElementTree.Element, transducer: ElementTree.Element) -> float
     )
 
 
+def _impedances(transducer: ElementTree.Element) -> dict[float, str]:
+    """Return a transducer's impedance by frequency, as it is written."""
+    found = {}
+    for element in transducer.findall("FrequencyPar"):
+        if "Impedance" in element.attrib:
+            _number(element.attrib, "Impedance", _OHM)
+            frequency = _number(element.attrib, "Frequency", _FREQUENCY)
+            found[frequency] = element.attrib["Impedance"]
+    return found
+
+
 def _alone(
-    named: Mapping[str, str],
     transceiver: ElementTree.Element,
     element: ElementTree.Element,
     transducer: ElementTree.Element,
+    impedances: Mapping[float, str],
 ) -> bytes:
-    """Write a configuration of one channel.
+    """Write a configuration of one channel, of what Sv depends on alone.
 
     echopype lines up the attributes of all channels, so these must not lack any, nor
-    have more pulse lengths than others. And it wants names of the ship's equipment,
-    which Sv does not depend on.
+    have more pulse lengths than others. And it wants names and angles, which Sv does
+    not depend on.
     """
     root = ElementTree.Element("Configuration")
-    ElementTree.SubElement(
-        root, "Header", {"ApplicationName": "", "Version": "", **named}
-    )
+    ElementTree.SubElement(root, "Header", ApplicationName="EK80", Version="0")
     station = ElementTree.SubElement(
-        ElementTree.SubElement(root, "Transceivers"),
-        "Transceiver",
-        {"SerialNumber": "", **transceiver.attrib},
+        ElementTree.SubElement(root, "Transceivers"), "Transceiver", SerialNumber="0"
     )
     channel = ElementTree.SubElement(
         ElementTree.SubElement(station, "Channels"),
         "Channel",
-        {"ChannelIdShort": "", **element.attrib, "ChannelID": PIECE_ID},
+        {"ChannelID": PIECE_ID, "ChannelIdShort": ""},
     )
-    copy = ElementTree.SubElement(
-        channel,
-        "Transducer",
-        {"TransducerName": "", "SerialNumber": "", **transducer.attrib},
+    beam = ElementTree.SubElement(
+        channel, "Transducer", {"TransducerName": "", "SerialNumber": "0"}
     )
-    copy.extend(transducer.findall("FrequencyPar"))
+    for source, copy, names in (
+        (transceiver, station, ("TransceiverType", "RxSampleFrequency", "Impedance")),
+        (element, channel, ("PulseDuration", "PulseLength")),
+        (transducer, beam, ("Frequency", "Gain", "SaCorrection")),
+        (transducer, beam, ("EquivalentBeamAngle",)),
+    ):
+        for name in names:
+            if name in source.attrib:
+                copy.set(name, source.attrib[name])
+    for frequency, ohm in impedances.items():
+        found = {"Frequency": f"{frequency:.0f}", "Impedance": ohm}
+        others = dict.fromkeys(_OF_A_BAND, "0")
+        ElementTree.SubElement(beam, "FrequencyPar", {**others, **found})
     return ElementTree.tostring(root)
 
 
+# What else a broadband channel has at each frequency.
+_OF_A_BAND = (
+    *("Gain", "Phase", "BeamWidthAlongship", "BeamWidthAthwartship"),
+    *("AngleOffsetAlongship", "AngleOffsetAthwartship"),
+)
 PIECE_ID = "WBT 000000-1"
 """What a channel is called in a configuration of its own, of the form that an EK80's
 serial number and channel have: not every file keeps to it."""
