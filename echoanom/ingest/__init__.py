@@ -13,7 +13,7 @@ What all instruments share, each importing only those above it::
 
 And the readers, each with the modules of its format below it::
 
-    ek60          rawfile, *pings, ek80xml, *calibration, sonar
+    ek60          rawfile, ek80xml, *pings, *calibration, calibrating, sonar
     adcp          adcpnetcdf, adcpodf, adcpsearch, adcpprofiles, currents
     hydrophone    recordings, starttimes, sampleclocks, soundminutes, spectra
     point         loggertext, loggertable, loggertimes, loggerjoin, units, qartod
