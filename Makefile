@@ -5,6 +5,7 @@
 #   make test     every test          make quick    the tests that take no time
 #   make test-tfio    reading through tensorflow-io, which needs an older TensorFlow
 #   make test-serving     scoring as SageMaker serves it, on the TensorFlow it has
+#   make browser  Chromium for the tests of the report, from Debian's packages
 #   make check    format, lint, types and docstrings
 #   make format   put the code into its format
 #   make docs     write docs/cli.md, the pictures of the documentation and the notebook again
@@ -26,7 +27,7 @@ BIN = $(VENV)/bin
 ECHOANOM = $(BIN)/echoanom
 SOURCES = echoanom tests tools benchmarks examples
 
-.PHONY: demo test test-tfio test-serving quick check format docs bench measure clean python environment-all environment-dev
+.PHONY: demo test test-tfio test-serving quick browser check format docs bench measure clean python environment-all environment-dev
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -56,12 +57,17 @@ demo: environment-all
 	$(ECHOANOM) detect $(OUTPUT)/scores.csv --out $(OUTPUT)/events.csv --threshold mad:6
 	$(ECHOANOM) report $(OUTPUT)/dataset --model $(OUTPUT)/model \
 		--scores $(OUTPUT)/scores.csv --events $(OUTPUT)/events.csv \
-		--out $(OUTPUT)/report.html
+		--out $(OUTPUT)/report.html --png $(OUTPUT)/pictures
 
 # A worker a core; a file's tests stay together, as they share what is slow to make.
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
 test: environment-dev
 	$(PYTEST)
+
+# The report's tests drive a real browser; without one they are skipped, and fail in CI.
+browser:
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { \
+		apt-get update && apt-get install -y --no-install-recommends chromium; }
 
 quick: environment-dev
 	$(PYTEST) -m "not slow" --hypothesis-profile quick
@@ -95,7 +101,7 @@ format: environment-dev
 
 docs: environment-dev demo
 	$(BIN)/python tools/cli_reference.py docs/cli.md
-	$(BIN)/python tools/make_pictures.py $(OUTPUT)/report.html docs/images
+	$(BIN)/python tools/make_pictures.py $(OUTPUT)/pictures docs/images
 	$(BIN)/jupytext --update --to ipynb examples/tutorial_sagemaker.py
 
 bench: environment-dev

@@ -7,19 +7,25 @@ Times are milliseconds since 1970 UTC.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom.errors import MissingExtraError
-from echoanom.palette import BLUE, LINES, ORANGE, VERMILION
-from echoanom.plots import is_wide, score_bins
+from echoanom.livemodels import (
+    INK,
+    OUTLINE,
+    bokeh_models,
+    fixed_ticks,
+    new_figure,
+    palette,
+)
+from echoanom.palette import BLUE, LINES, VERMILION
+from echoanom.plots import is_wide
 from echoanom.tracks import ImageTrack, LineTrack, Track
 
-_GROUND, _HATCH, _INK, _SOFT = "#f1f1f1", "#c9c9c9", "#1d1d1f", "#5f6368"
+_GROUND, _HATCH = "#f1f1f1", "#c9c9c9"
 _LEFT, _RIGHT = 82, 92
 _SCORE_HEIGHT, _IMAGE_HEIGHT, _LINE_HEIGHT = 148, 236, 108
 _DETAIL_HEIGHT = 250
@@ -27,82 +33,6 @@ DETAIL_ROWS = 2
 """Panels of an event that are shown beside what the model makes of them."""
 
 DETAIL_COLUMNS = ("original", "reproduced", "difference")
-
-
-def scripts() -> str:
-    """Return Bokeh's own program.
-
-    Returns
-    -------
-    str
-        JavaScript, to be put into the page.
-
-    Raises
-    ------
-    MissingExtraError
-        If Bokeh is not installed.
-    """
-    try:
-        from bokeh.resources import Resources
-    except ImportError:
-        raise MissingExtraError("the report", "report") from None
-    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)
-
-
-def document(roots: dict[str, Any]) -> dict[str, Any]:
-    """Turn figures into what Bokeh's program draws.
-
-    Parameters
-    ----------
-    roots : dict of str to Model
-        By the id of the element each is drawn in.
-
-    Returns
-    -------
-    dict
-        ``docs`` and ``items``, as ``Bokeh.embed.embed_items`` takes them.
-    """
-    from bokeh.document import Document
-
-    made = Document()
-    for root in roots.values():
-        made.add_root(root)
-    return {
-        "docs": {"report": made.to_json(deferred=False)},
-        "items": [
-            {
-                "docid": "report",
-                "roots": {root.id: element for element, root in roots.items()},
-                "root_ids": [root.id for root in roots.values()],
-            }
-        ],
-    }
-
-
-def palette(name: str) -> list[str]:
-    """Return the colours of a colour map.
-
-    Parameters
-    ----------
-    name : str
-        As matplotlib knows it.
-
-    Returns
-    -------
-    list of str
-        256 colours, ``#rrggbb``.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.colors import to_hex
-    except ImportError:
-        raise MissingExtraError("the report", "report") from None
-    return [to_hex(colormaps[name](place)) for place in range(256)]
 
 
 def timeline(
@@ -134,7 +64,7 @@ def timeline(
     """
     from bokeh.layouts import column
 
-    models = _models()
+    models = bokeh_models()
 
     time = models.Range1d(
         start_s * 1000,
@@ -144,7 +74,7 @@ def timeline(
         name="time",
     )
     pointer = models.Span(
-        dimension="height", line_color=_INK, line_width=1, line_alpha=0.6
+        dimension="height", line_color=INK, line_width=1, line_alpha=0.6
     )
     top = _score_figure(score, threshold, time)
     panels = [
@@ -167,7 +97,7 @@ def details() -> Any:
     """
     from bokeh.layouts import column, row
 
-    models = _models()
+    models = bokeh_models()
 
     time = models.Range1d(0, 1, name="detail:time")
     rows = []
@@ -178,137 +108,10 @@ def details() -> Any:
     return column(*rows, sizing_mode="stretch_width")
 
 
-def histogram(score: NDArray[np.float64], threshold: float | None) -> Any:
-    """Draw how often scores occur.
-
-    Parameters
-    ----------
-    score : ndarray of float64, shape (N,)
-        The scores; NaN counts nothing.
-    threshold : float or None
-        Where events begin.
-
-    Returns
-    -------
-    Figure
-        With the share of rows above the threshold in its title.
-    """
-    models = _models()
-
-    known = score[np.isfinite(score)]
-    edges, wide = score_bins(known)
-    counts, _ = np.histogram(known, edges)
-    one = _figure(
-        height=270,
-        x_axis_type="log" if wide else "linear",
-        y_axis_type="log",
-        y_range=(0.5, 2.0 * max(1, int(counts.max(initial=1)))),
-        x_axis_label="Score",
-        y_axis_label="Rows",
-        name="histogram",
-    )
-    one.quad(
-        left=edges[:-1].tolist(),
-        right=edges[1:].tolist(),
-        top=np.where(counts > 0, counts, np.nan).tolist(),
-        bottom=0.5,
-        fill_color="#9a9a9a",
-        line_color=None,
-    )
-    shown = [("Score", "@left{0.[0000]} to @right{0.[0000]}"), ("Rows", "@top{0,0}")]
-    one.add_tools(models.HoverTool(tooltips=shown))
-    if threshold is not None:
-        above = float((known > threshold).mean()) if len(known) else 0.0
-        one.title = f"Threshold {threshold:.4g}: {100 * above:.2f} % of rows above"
-        one.add_layout(
-            models.Span(
-                location=threshold,
-                dimension="height",
-                line_color=BLUE,
-                line_dash="dashed",
-            )
-        )
-    return one
-
-
-def learning_curve(
-    epochs: Sequence[int], loss: Sequence[float], validation_loss: Sequence[float]
-) -> Any:
-    """Draw the losses over the epochs.
-
-    Parameters
-    ----------
-    epochs : sequence of int
-        Numbers of the epochs.
-    loss, validation_loss : sequence of float
-        For each epoch.
-
-    Returns
-    -------
-    Figure
-        With both losses.
-    """
-    models = _models()
-
-    losses = np.array([*loss, *validation_loss])
-    positive = bool(len(losses) and (losses > 0).all())
-    one = _figure(
-        height=270,
-        y_axis_type="log" if positive and is_wide(losses, 3.0) else "linear",
-        x_axis_label="Epoch",
-        y_axis_label="Mean squared error (normalised)",
-        name="training",
-    )
-    for values, name, colour, dash, marker in (
-        (loss, "training days", BLUE, "solid", "circle"),
-        (validation_loss, "held-back days", ORANGE, "dashed", "square"),
-    ):
-        one.line(epochs, values, color=colour, line_dash=dash, legend_label=name)
-        one.scatter(
-            epochs, values, color=colour, marker=marker, size=6, legend_label=name
-        )
-    one.add_tools(
-        models.HoverTool(tooltips=[("Epoch", "@x"), ("Loss", "@y{0.000000}")])
-    )
-    one.xaxis.ticker.min_interval = 1
-    one.legend.border_line_color = None
-    return one
-
-
-def _models() -> Any:
-    """Return Bokeh's models, whose types say less than they are."""
-    return importlib.import_module("bokeh.models")
-
-
-def _figure(**how: Any) -> Any:
-    one = importlib.import_module("bokeh.plotting").figure(
-        **{
-            "sizing_mode": "stretch_width",
-            "tools": "",
-            "toolbar_location": None,
-            "output_backend": "canvas",
-            **how,
-        }
-    )
-    one.outline_line_color = "#9a9da1"
-    one.grid.visible = False
-    one.title.text_font_size = "12px"
-    one.title.text_color = _INK
-    for axis in one.axis:
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_text_font_size = "11px"
-        axis.axis_label_text_color = axis.major_label_text_color = _INK
-        axis.major_label_text_font_size = "11px"
-        axis.minor_tick_line_color = None
-        axis.axis_line_color = None
-        axis.major_tick_in = 0
-    return one
-
-
 def _over_time(height: int, time: Any, **how: Any) -> Any:
-    models = _models()
+    models = bokeh_models()
 
-    one = _figure(
+    one = new_figure(
         height=height,
         x_axis_type="datetime",
         x_range=time,
@@ -336,7 +139,7 @@ def _over_time(height: int, time: Any, **how: Any) -> Any:
 
 
 def _add_tools(one: Any, pointer: Any) -> None:
-    models = _models()
+    models = bokeh_models()
 
     box, wheel = (
         models.BoxZoomTool(dimensions="width"),
@@ -351,7 +154,7 @@ def _add_tools(one: Any, pointer: Any) -> None:
 
 def _mark_events(one: Any, at: str, *, shaded: bool) -> None:
     # Shading would change an image's colours, and with them what they say.
-    models = _models()
+    models = bokeh_models()
 
     source = models.ColumnDataSource({"x0": [], "x1": []}, name=f"{at}:events")
     one.vstrip(
@@ -370,13 +173,13 @@ def _mark_events(one: Any, at: str, *, shaded: bool) -> None:
         x1="x1",
         source=chosen,
         fill_color=None,
-        line_color=_INK,
+        line_color=INK,
         line_width=2,
     )
 
 
 def _mark_known(one: Any, at: str) -> None:
-    models = _models()
+    models = bokeh_models()
 
     source = models.ColumnDataSource({"x0": [], "x1": []}, name=f"{at}:known")
     one.vstrip(x0="x0", x1="x1", source=source, fill_color="white", line_color=None)
@@ -385,7 +188,7 @@ def _mark_known(one: Any, at: str) -> None:
 def _score_figure(
     score: NDArray[np.float64], threshold: float | None, time: Any
 ) -> Any:
-    models = _models()
+    models = bokeh_models()
 
     known = score[np.isfinite(score)]
     wide = bool(len(known)) and is_wide(known)
@@ -433,10 +236,10 @@ def _score_figure(
 
 def _fixed_label(threshold: float) -> Any:
     """Write the threshold beside the axes, where it hides nothing."""
-    models = _models()
+    models = bokeh_models()
 
     return models.LinearAxis(
-        ticker=_fixed([threshold]),
+        ticker=fixed_ticks([threshold]),
         major_label_overrides={threshold: f"threshold\n{threshold:.4g}"},
         major_label_text_color=BLUE,
         major_label_text_font_size="11px",
@@ -444,12 +247,6 @@ def _fixed_label(threshold: float) -> Any:
         major_tick_line_color=BLUE,
         minor_tick_line_color=None,
     )
-
-
-def _fixed(ticks: list[float]) -> Any:
-    models = _models()
-
-    return models.FixedTicker(ticks=ticks)
 
 
 def _panel_figure(track: Track, at: int, time: Any) -> Any:
@@ -460,7 +257,7 @@ def _panel_figure(track: Track, at: int, time: Any) -> Any:
 
 
 def _image_figure(track: ImageTrack, name: str, time: Any) -> Any:
-    models = _models()
+    models = bokeh_models()
 
     ends = (track.high, track.low) if track.downward else (track.low, track.high)
     one = _over_time(
@@ -486,20 +283,17 @@ def _image_figure(track: ImageTrack, name: str, time: Any) -> Any:
         border_line_color=None,
         background_fill_alpha=0,
         major_tick_line_color=None,
-        bar_line_color="#9a9da1",
-        title=track.panel.shown_unit or None,
-        title_text_font_size="10px",
-        title_text_font_style="normal",
+        bar_line_color=OUTLINE,
     )
     if track.panel.kind == "direction":
-        bar.ticker = _fixed([0, 90, 180, 270, 360])
+        bar.ticker = fixed_ticks([0, 90, 180, 270, 360])
     one.add_layout(bar, "right")
     one.xaxis.visible = False
     return one
 
 
 def _add_image(one: Any, name: str) -> None:
-    models = _models()
+    models = bokeh_models()
 
     empty = np.zeros((1, 1), dtype=np.uint32)
     source = models.ColumnDataSource(
@@ -522,14 +316,14 @@ def _line_figure(track: LineTrack, name: str, time: Any) -> Any:
     _add_lines(one, name, track.names, dots=track.panel.kind == "direction")
     one.yaxis.ticker.desired_num_ticks = 3
     if track.panel.kind == "direction":
-        one.yaxis.ticker = _fixed([0, 90, 180, 270, 360])
+        one.yaxis.ticker = fixed_ticks([0, 90, 180, 270, 360])
     one.xaxis.visible = False
     return one
 
 
 def _add_lines(one: Any, name: str, names: Sequence[str], *, dots: bool) -> None:
     """Draw lines that break where values are missing, with dots for lone values."""
-    models = _models()
+    models = bokeh_models()
 
     fields = [f"{kind}{at}" for kind in "yd" for at in range(len(names))]
     source = models.ColumnDataSource(
@@ -557,7 +351,7 @@ def _add_lines(one: Any, name: str, names: Sequence[str], *, dots: bool) -> None
 
 
 def _detail_figure(place: int, kind: str, time: Any, across: Any) -> Any:
-    models = _models()
+    models = bokeh_models()
 
     name = f"detail:{place}:{kind}"
     one = _over_time(
@@ -588,7 +382,7 @@ def _detail_figure(place: int, kind: str, time: Any, across: Any) -> Any:
             name=f"{name}:bar",
             major_label_text_font_size="11px",
             major_tick_line_color=None,
-            bar_line_color="#9a9da1",
+            bar_line_color=OUTLINE,
             background_fill_alpha=0,
         ),
         "right",

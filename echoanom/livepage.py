@@ -11,7 +11,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from echoanom import livefigures, pagetext
+from echoanom import livefigures, livemodels, pagetext
 from echoanom.errors import MissingExtraError
 from echoanom.events import Event
 from echoanom.imagecodes import Codes, packed
@@ -135,11 +135,12 @@ class LivePage:
         top, panels = livefigures.timeline(
             _drawn(self._tracks.panels), score, threshold, *span
         )
-        roots = {"live-score": top, "live-panels": panels, **charts}
-        roots["live-detail"] = livefigures.details()
+        first = {"live-score": top, "live-panels": panels}
+        then = {"live-detail": livefigures.details(), **charts}
         return {
-            "scripts": livefigures.scripts(),
-            "figures": _in_script(livefigures.document(roots)),
+            "scripts": livemodels.scripts(),
+            # What is not seen at once is not waited for.
+            "figures": _in_script([livemodels.document(at) for at in (first, then)]),
             "data": _in_script(
                 {
                     "key": self._key(events),
@@ -156,7 +157,7 @@ class LivePage:
                         for event in events
                     ],
                     "detail_rows": livefigures.DETAIL_ROWS,
-                    "difference_palette": livefigures.palette(_DIFFERENCES),
+                    "difference_palette": livemodels.palette(_DIFFERENCES),
                 }
             ),
             "blocks": self._blocks,
@@ -168,7 +169,7 @@ class LivePage:
 
     def _panel(self, track: Track) -> dict[str, Any]:
         if isinstance(track, ImageTrack):
-            return track_json(track, livefigures.palette(track.colours))
+            return track_json(track, livemodels.palette(track.colours))
         return track_json(track, ())
 
     def _detail(self, one: Shown) -> list[dict[str, Any]] | None:
@@ -252,18 +253,24 @@ def _drawn(tracks: Sequence[Track]) -> list[Track | None]:
 def _event_json(
     event: Event, detail: list[dict[str, Any]] | None, why_not: str
 ) -> dict[str, Any]:
-    facts = (
-        f"{pagetext.duration(event.end - event.start)}, peak score"
-        f" {event.peak_score:.4g} at {pagetext.clock(event.peak, event.start)},"
-        f" mean score {event.mean_score:.4g}"
-    )
+    facts = [pagetext.duration(event.end - event.start)]
+    if event.kind == "unusual":
+        peak = pagetext.clock(event.peak, event.start)
+        facts += [
+            f"peak score {pagetext.number(event.peak_score)} at {peak}",
+            f"mean score {pagetext.number(event.mean_score)}",
+        ]
+    else:
+        facts.append(f"{event.kind} sensor")
+    if event.alarms_per_day is not None:
+        facts.append(f"by chance {event.alarms_per_day:.2g} a day")
     return {
         "rank": event.rank,
         "start": event.start,
         "end": event.end,
-        "facts": facts,
+        "facts": ", ".join(facts),
         "sensors": [[name, share] for name, share in event.top_sensors],
-        "columns": [[name, share] for name, share in event.top_columns],
+        "where": [[name, share] for name, share in event.where],
         "detail": detail,
         "why": "" if detail else why_not,
     }

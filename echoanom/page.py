@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from echoanom import figures, livefigures
+from echoanom import figures, livecharts
 from echoanom.dataset import Dataset
 from echoanom.daycalendar import calendar
 from echoanom.events import Event
 from echoanom.inspection import inspect
 from echoanom.livepage import LivePage, Shown
 from echoanom.pagesources import sources
-from echoanom.pagetext import clock, count, duration, percent, shares
+from echoanom.pagetext import clock, count, duration, number, percent, shares
 from echoanom.panels import Panel, find_panels
 from echoanom.progress import Progress
 from echoanom.reader import IndexedReader
@@ -346,7 +346,9 @@ class Page:
     def _compare_all(self) -> Iterator[Shown]:
         if self._artifact is None:
             return
-        chosen = self._events[: self._options.top_events]
+        # A sensor that is silent or stuck was not found by what the model makes of it.
+        found = [event for event in self._events if event.kind == "unusual"]
+        chosen = found[: self._options.top_events]
         for done, event in enumerate(chosen):
             self._progress("Reconstruct events", done, len(chosen))
             compared = compare(self._dataset, self._artifact, event, self._reader)
@@ -420,9 +422,9 @@ class Page:
             progress=self._progress,
         )
         value = self._threshold.value if self._threshold else None
-        charts = {"live-histogram": livefigures.histogram(self._score, value)}
+        charts = {"live-histogram": livecharts.histogram(self._score, value)}
         if self._losses()[0]:
-            charts["live-training"] = livefigures.learning_curve(*self._losses())
+            charts["live-training"] = livecharts.learning_curve(*self._losses())
         times = self._dataset.times()
         first, end = np.searchsorted(times, self._span).tolist()
         return LivePage(tracks, mountings, self._dataset.digest).content(
@@ -473,8 +475,9 @@ def _event_row(event: Event) -> dict[str, Any]:
         "end": clock(event.end, event.start),
         "peak": clock(event.peak, event.start),
         "duration": duration(event.end - event.start),
-        "mean_score": f"{event.mean_score:.4g}",
-        "peak_score": f"{event.peak_score:.4g}",
+        "mean_score": number(event.mean_score),
+        "peak_score": number(event.peak_score),
+        "kind": event.kind,
         "sensors": shares(event.top_sensors),
         "where": shares(event.where),
         "columns": shares(event.top_columns),

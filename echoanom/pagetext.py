@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,22 @@ def clock(time_s: int, after_s: int | None = None) -> str:
     written = written.removesuffix(":00")
     same_day = after_s is not None and day_of(time_s) == day_of(after_s)
     return written if same_day else f"{day} {written}"
+
+
+def number(value: float) -> str:
+    """Write a score.
+
+    Parameters
+    ----------
+    value : float
+        The score; NaN if there is none.
+
+    Returns
+    -------
+    str
+        Four digits; a dash if there is none.
+    """
+    return "–" if math.isnan(value) else f"{value:.4g}"
 
 
 def duration(seconds: int) -> str:

@@ -33,7 +33,8 @@ from echoanom.options import (
     TrainOptions,
     WindowOptions,
 )
-from echoanom.report import ReportOptions, write_report
+from echoanom.reader import IndexedReader
+from echoanom.report import ReportOptions, write_pictures, write_report
 from echoanom.scores import ScoreTable
 from echoanom.thresholds import Threshold
 
@@ -161,7 +162,7 @@ def moving(text: str) -> dict[str, Any]:
 
 def block(text: str, name: str, dtype: str) -> np.ndarray:
     """Unpack numbers of the page."""
-    found = re.search(f'id="{name}">([A-Za-z0-9+/=]*)</script>', text)
+    found = re.search(rf"id=.{name}.>([A-Za-z0-9+/=]*)</script>", text)
     assert found is not None
     return np.frombuffer(zlib.decompress(base64.b64decode(found[1])), dtype)
 
@@ -247,6 +248,120 @@ def test_without_a_model_there_are_no_reconstructions(
     assert len(Page(text).pictures) == 3
     said = {event["why"] for event in moving(text)["events"]}
     assert said == {"Without a model there is no reconstruction."}
+
+
+def test_the_page_holds_the_scores_and_an_image_of_each_bin(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
+) -> None:
+    text = written(tmp_path, dataset=dataset, table=table, events=events)
+    content = moving(text)
+    score = block(text, "score", "<f4")
+    assert content["score"] == {"start": DAY, "step": 60, "steps": ROWS}
+    assert np.isnan(score[90:95]).all()
+    known = ~np.isnan(score)
+    np.testing.assert_array_equal(score[known], table.score.astype(np.float32))
+    (panel,) = [panel for panel in content["panels"] if panel["image"]]
+    codes = block(text, "panel-0-fine", "u1").reshape(1440, 6)
+    assert panel["centres"] == [1, 2, 3, 4, 5, 6]
+    assert (codes[90:95] == 0).all() and (codes[ROWS:] == 0).all()
+    values = IndexedReader(dataset).rows(0, 90)[0][:, :6]
+    low, high = panel["codes"]
+    back = low + (codes[:90].astype(float) - 1) / 254 * (high - low)
+    assert np.abs(back - values).max() <= (high - low) / 254 / 2 + 1e-3
+
+
+def test_an_event_is_on_the_page_beside_what_the_model_makes_of_it(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    text = written(
+        tmp_path, dataset=dataset, table=table, events=events, artifact=artifact
+    )
+    content = moving(text)
+    event = content["events"][0]
+    assert event["rank"] == 1 and event["sensors"]
+    for place, part in enumerate(event["detail"]):
+        panel = content["panels"][part["panel"]]
+        dtype = "u1" if panel["image"] else "<f4"
+        width = len(panel["centres"]) if panel["image"] else len(panel["names"])
+        parts = {
+            kind: block(text, f"event-1-{place}-{kind}", dtype)
+            for kind in ("original", "reproduced", "difference")
+        }
+        assert {len(values) for values in parts.values()} == {part["rows"] * width}
+        if not panel["image"]:
+            # The model of this test says nine tenths of what it sees.
+            np.testing.assert_allclose(
+                parts["reproduced"], 0.9 * parts["original"], rtol=1e-5
+            )
+            np.testing.assert_allclose(
+                parts["difference"], 0.1 * parts["original"], rtol=1e-4, atol=1e-6
+            )
+
+
+def test_a_silent_sensor_is_listed_without_score_or_reconstruction(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, artifact: Any
+) -> None:
+    silent = Event(
+        *(1, DAY + 90 * 60, DAY + 95 * 60, DAY + 90 * 60, np.nan, np.nan),
+        top_sensors=(("ctd", 1.0),),
+        kind="silent",
+    )
+    text = written(
+        tmp_path, dataset=dataset, table=table, events=[silent], artifact=artifact
+    )
+    (event,) = moving(text)["events"]
+    assert event["facts"] == "5 min, silent sensor" and event["detail"] is None
+    assert "<td>silent</td>" in text and "nan" not in event["facts"]
+
+
+def test_a_folder_gets_a_page_for_each_month_and_an_index(
+    tmp_path: Path, write_source: WriteSource
+) -> None:
+    times = pd.date_range("2015-01-31T18:00", periods=720, freq="min")
+    frame = pd.DataFrame({"temp": np.sin(np.arange(720.0))}, index=times)
+    days = {day: frame.loc[day] for day in ("2015-01-31", "2015-02-01")}
+    write_source(tmp_path / "source", {"ctd": days})
+    convert(str(tmp_path / "source"), str(tmp_path / "dataset"))
+    dataset = open_dataset(str(tmp_path / "dataset"))
+    score = np.linspace(1.0, 2.0, 720)
+    table = ScoreTable(dataset.times(), score, score, np.ones(720, dtype=np.int64))
+    start = int(dataset.times()[0])
+    events = [Event(1, start + 600, start + 900, start + 660, 1.5, 1.6)]
+    made = write_report(
+        str(tmp_path / "report"), dataset=dataset, table=table, events=events
+    )
+    names = ["index.html", "2015-01.html", "2015-02.html"]
+    assert [Path(path).name for path in made] == names
+    index, january, february = (Path(path).read_text() for path in made)
+    assert 'href="2015-01.html"' in index and 'href="2015-02.html"' in index
+    assert len(moving(january)["events"]) == 1 and not moving(february)["events"]
+    assert moving(january)["end"] == moving(february)["start"] == start + 6 * 3600
+    assert "360 rows" in january
+
+
+def test_pictures_are_written_for_a_paper(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    made = write_pictures(
+        str(tmp_path / "png"),
+        dataset=dataset,
+        table=table,
+        events=events,
+        artifact=artifact,
+        options=ReportOptions(top_events=1),
+    )
+    names = "overview-echosounder overview-ctd event-1 histogram training".split()
+    assert [Path(path).stem for path in made] == names
+    for path in made:
+        assert min(image.imread(path).shape[:2]) > 300
 
 
 def test_no_event_is_said_in_words(

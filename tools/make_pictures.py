@@ -4,19 +4,18 @@
 ::
 
     make demo
-    python tools/make_pictures.py demo-output/report.html docs/images
+    python tools/make_pictures.py demo-output/pictures docs/images
 
-Out of the demo's report it takes ``overview.png`` (data, score and events) and
-``event.png`` (the event of rank 2, beside what the model made of it). Of daily tables it
+Of the pictures of the demo's report it takes ``overview.png`` (data, score and events)
+and ``event.png`` (the event of rank 2, beside what the model made of it). Of daily tables it
 draws ``currents.png`` (the sample data), ``echogram.png`` (a simulated day) and
 ``lines.png`` (a simulated day, with checks on one of its values).
 """
 
 from __future__ import annotations
 
-import base64
 import os
-import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -26,8 +25,8 @@ from echoanom.figures import as_png
 from echoanom.plotoptions import PlotOptions
 from echoanom.simulation import SimulationOptions, simulate
 
-# By place among the report's pictures.
-PICTURES = {0: "overview.png", 2: "event.png"}
+# By their names among the report's pictures.
+PICTURES = {"overview-adcp.png": "overview.png", "event-2.png": "event.png"}
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "data" / "adcp"
 _DPI = 100
 
@@ -40,12 +39,10 @@ def main(arguments: list[str] | None = None) -> None:
     arguments : list of str, optional
         The command line; that of the process if left out.
     """
-    report, folder = sys.argv[1:] if arguments is None else arguments
-    with open(report, encoding="utf-8") as file:
-        found = re.findall(r'src="data:image/png;base64,([^"]+)"', file.read())
+    pictures, folder = sys.argv[1:] if arguments is None else arguments
     os.makedirs(folder, exist_ok=True)
-    for place, name in PICTURES.items():
-        (Path(folder) / name).write_bytes(base64.b64decode(found[place]))
+    for found, name in PICTURES.items():
+        shutil.copyfile(os.path.join(pictures, found), os.path.join(folder, name))
     draw_days(Path(folder))
 
 

@@ -18,7 +18,8 @@ const report = (() => {
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
   const events = new Map(data.events.map((event) => [event.rank, event]));
   const state = { start: data.start, end: data.end, chosen: null, marks: readMarks() };
-  let models; // name of a Bokeh model -> model
+  const models = new Map(); // name of a Bokeh model -> model
+  let whole; // promise of the figures that are not seen at once
   let pointer = { x: 0, y: 0 };
 
   // ---- numbers -----------------------------------------------------------------
@@ -325,6 +326,10 @@ const report = (() => {
   function choose(rank, scroll = true) {
     const event = events.get(rank);
     if (event === undefined) return;
+    if (!models.has("detail:time")) {
+      whole.then(() => choose(rank, scroll));
+      return;
+    }
     state.chosen = rank;
     const room = Math.max(event.end - event.start, 30 * data.period);
     show(event.start - room, event.end + room);
@@ -334,7 +339,7 @@ const report = (() => {
       `Event ${rank}: ${clock(event.start)} to ${clock(event.end)}`;
     byId("chosen-facts").textContent = event.facts;
     fillShares("chosen-sensors", event.sensors);
-    fillShares("chosen-columns", event.columns);
+    fillShares("chosen-where", event.where);
     const none = event.detail === null;
     byId("chosen-none").hidden = !none;
     byId("chosen-none").textContent = event.why;
@@ -668,12 +673,6 @@ const report = (() => {
       { capture: true, passive: true },
     );
     document.addEventListener("scroll", () => (byId("tip").hidden = true), { passive: true });
-    for (const [name, model] of models) {
-      if (!/^(score|panel:\d+|detail:\d+:[a-z]+)$/.test(name)) continue;
-      model.on_event("mousemove", (at) => hover(name, at));
-      model.on_event("mouseleave", () => (byId("tip").hidden = true));
-      if (!name.startsWith("detail")) model.on_event("tap", tap);
-    }
     const time = models.get("time");
     time.on_change([time.properties.start, time.properties.end], () => {
       state.start = time.start / 1000;
@@ -682,19 +681,40 @@ const report = (() => {
     });
   }
 
+  // Draw a set of figures, and listen to them.
+  async function embed({ docs, items }) {
+    await Bokeh.embed.embed_items(docs, items);
+    const made = Bokeh.documents[Bokeh.documents.length - 1];
+    for (const model of made.all_models) {
+      const { name } = model;
+      if (!name) continue;
+      models.set(name, model);
+      if (!/^(score|panel:\d+|detail:\d+:[a-z]+)$/.test(name)) continue;
+      model.on_event("mousemove", (at) => hover(name, at));
+      model.on_event("mouseleave", () => (byId("tip").hidden = true));
+      if (!name.startsWith("detail")) model.on_event("tap", tap);
+    }
+  }
+
   async function open() {
     document.documentElement.classList.add("live");
     try {
-      const { docs, items } = JSON.parse(byId("report-figures").textContent);
-      await Bokeh.embed.embed_items(docs, items);
-      const all = Bokeh.documents[Bokeh.documents.length - 1].all_models;
-      models = new Map([...all].filter((model) => model.name).map((model) => [model.name, model]));
-      byId("live-detail").hidden = true;
+      const [first, then] = JSON.parse(byId("report-figures").textContent);
+      await embed(first);
       listen();
       drawEvents();
       drawVerdicts();
       schedule();
+      performance.mark("ready");
       document.documentElement.dataset.ready = "true";
+      const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+      whole = painted()
+        .then(() => embed(then))
+        .then(() => {
+          byId("live-detail").hidden = true;
+          document.documentElement.dataset.whole = "true";
+        });
+      await whole;
     } catch (error) {
       // What cannot move is shown as pictures.
       document.documentElement.classList.remove("live");
