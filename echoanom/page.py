@@ -16,8 +16,9 @@ from echoanom.daycalendar import calendar
 from echoanom.events import Event
 from echoanom.inspection import inspect
 from echoanom.livepage import LivePage, Shown
+from echoanom.pagefacts import doubts, opening, sensor_rows
 from echoanom.pagesources import sources
-from echoanom.pagetext import clock, count, duration, number, percent, shares
+from echoanom.pagetext import clock, count, duration, number, shares
 from echoanom.panels import Panel, find_panels
 from echoanom.progress import Progress
 from echoanom.reader import IndexedReader
@@ -138,9 +139,19 @@ class Page:
             "created": format_stamp(
                 int(datetime.datetime.now(datetime.UTC).timestamp())
             ),
-            "notes": self._notes(),
-            "facts": self._facts(),
-            "sensors": self._sensors(),
+            "notes": doubts(
+                self._dataset, self._table, self._artifact, self._threshold
+            ),
+            "facts": opening(
+                self._dataset,
+                self._inspection,
+                self._score,
+                self._events,
+                self._threshold,
+                self._span,
+                self._whole,
+            ),
+            "sensors": sensor_rows(self._inspection),
             "events": [_event_row(event) for event in self._events],
             "overviews": list(self._overviews()),
             "details": list(self._details()),
@@ -189,96 +200,6 @@ class Page:
         title = self._options.title or f"Unusual moments in {name}"
         month = format_stamp(self._span[0])[:7]
         return title if self._whole else f"{title}, {month}"
-
-    def _notes(self) -> list[str]:
-        """Say what makes the page less certain than it looks."""
-        notes = []
-        made_of = self._table.provenance.get("dataset") or {}
-        if made_of.get("digest") not in (None, self._dataset.digest):
-            notes.append(
-                "The scores were made of another version of the dataset than the one"
-                " drawn here."
-            )
-        made_by = self._table.provenance.get("model") or {}
-        if self._artifact is not None and made_by.get("digest") not in (
-            None,
-            self._artifact.digest,
-        ):
-            notes.append(
-                "The scores were made by another model than the one shown here."
-            )
-        if self._threshold is not None and self._threshold.source == "scores":
-            notes.append(
-                "The threshold was computed from the very scores it is applied to,"
-                " because no calibration came with them."
-            )
-        if self._dataset.has_filled:
-            notes.append(
-                "Short gaps were filled by interpolation. Filled values are drawn, but"
-                " count neither in the score nor in the differences."
-            )
-        return notes
-
-    def _facts(self) -> list[tuple[str, str]]:
-        """Return the figures that open the page."""
-        summary = self._inspection.summary
-        gaps = max(summary["runs"] - 1, 0)
-        longest = f", the longest of {summary['longest_gap']}" if gaps else ""
-        found = f"{count(gaps, 'gap')} of all sensors{longest}" if gaps else "none"
-        times = self._dataset.times()
-        first, end = np.searchsorted(times, self._span).tolist()
-        scored = int(np.isfinite(self._score).sum())
-        alarmed = sum(event.end - event.start for event in self._events)
-        facts = [
-            ("Dataset", summary["path"]),
-            ("Time", f"{summary['start']} to {summary['end']}"),
-            (
-                "Rows",
-                f"{summary['rows']:,} of {duration(summary['period_s'])} on"
-                f" {count(summary['days'], 'day')},"
-                f" {count(summary['columns'], 'column')}",
-            ),
-            (
-                "Gaps",
-                f"{found}; {percent(summary['missing_share'])} of the cells of all"
-                " rows are missing",
-            ),
-        ]
-        if not self._whole:
-            shown = f"{format_stamp(self._span[0])} to {format_stamp(self._span[1])}"
-            facts.append(("Shown here", f"{shown}, {end - first:,} rows"))
-        share = scored / max(1, end - first)
-        facts.append(("Scored", f"{scored:,} rows ({percent(share)})"))
-        if self._threshold is not None:
-            source = {
-                "calibration": "from the model's held-back days",
-                "scores": "from these scores",
-                "number": "given as a number",
-            }[self._threshold.source]
-            facts.append(
-                (
-                    "Threshold",
-                    f"{self._threshold.value:.6g} ({self._threshold.rule}, {source})",
-                )
-            )
-        facts.append(
-            (
-                "Events",
-                f"{count(len(self._events), 'event')}, together {duration(alarmed)}",
-            )
-        )
-        return facts
-
-    def _sensors(self) -> list[dict[str, str]]:
-        """Return what each sensor has."""
-        return [
-            {
-                "name": sensor,
-                **{name: f"{found[name]:,}" for name in ("columns", "days", "rows")},
-                "missing": percent(found["missing_share"]),
-            }
-            for sensor, found in self._inspection.coverage["sensors"].items()
-        ]
 
     def _overviews(self) -> Iterator[dict[str, Any]]:
         """Draw each sensor over the whole time."""

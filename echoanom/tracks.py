@@ -176,7 +176,8 @@ def read_tracks(
     coarse = choose_grid(start_s, end_s, dataset.period_s, _COARSE_STEPS)
     overview = read_grid(dataset, coarse, reader=reader)
     makers = [_maker(panel, mountings[panel.sensor], overview) for panel in panels]
-    fine = _fine_grid(start_s, end_s, dataset.period_s, makers)
+    cost = sum(maker.bytes_a_step for maker in makers)
+    fine = fine_grid(start_s, end_s, dataset.period_s, cost)
     parts: list[list[NDArray[Any]]] = [[] for _ in makers]
     for done, part in enumerate(days := _days(fine, len(dataset.columns))):
         progress("Read days", done, len(days))
@@ -297,19 +298,31 @@ def _maker(
     return _LineMaker(panel)
 
 
-def _fine_grid(
-    start_s: int,
-    end_s: int,
-    period_s: int,
-    makers: Sequence[_ImageMaker | _LineMaker],
-) -> TimeGrid:
+def fine_grid(start_s: int, end_s: int, period_s: int, bytes_a_step: int) -> TimeGrid:
+    """Choose the fine steps: whole rows, of which whole ones make a day.
+
+    Parameters
+    ----------
+    start_s, end_s : int
+        The time to cover [s since 1970 UTC], half-open.
+    period_s : int
+        Length of a row [s], which divides a day.
+    bytes_a_step : int
+        What a step costs [byte].
+
+    Returns
+    -------
+    TimeGrid
+        From midnight to midnight, with the shortest steps that cost at most 10 MiB
+        together, or steps of a day.
+    """
     first = start_s // _DAY_S * _DAY_S
     span = -(-(end_s - first) // _DAY_S) * _DAY_S
-    most = _IMAGE_BYTES // max(1, sum(maker.bytes_a_step for maker in makers))
+    most = _IMAGE_BYTES // max(1, bytes_a_step)
     rows = max(1, -(-span // (most * period_s)))
     while _DAY_S % (rows * period_s) and rows * period_s < _DAY_S:
-        rows += 1  # Days are whole steps.
-    step = rows * period_s
+        rows += 1
+    step = min(rows * period_s, _DAY_S)
     return TimeGrid(first, step, span // step)
 
 

@@ -37,8 +37,8 @@ LAYERS = (
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"
-    " imagecodes tracks livemodels livecharts livefigures pagetext pagesources"
-    " daycalendar livepage page reportindex report"
+    " imagecodes tracks livemodels livecharts livefigures pagetext pagefacts"
+    " pagesources daycalendar livepage page reportindex report"
     " plotoptions dayflags dayrows dayplots comparisonplot",
     "testing",
     "cloud",
