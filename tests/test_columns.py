@@ -207,7 +207,7 @@ def test_a_byte_order_mark_is_no_harm() -> None:
 
 
 LIST = "must be a list of objects with a 'name'"
-KNOWN = "known are frequency_hz, kind, name, range_m, unit"
+KNOWN = "known are depth_m, frequency_hz, kind, name, range_m, standard_name, unit"
 
 
 MALFORMED = {
