@@ -59,8 +59,10 @@ demo: environment-all
 		--scores $(OUTPUT)/scores.csv --events $(OUTPUT)/events.csv \
 		--out $(OUTPUT)/report.html --png $(OUTPUT)/pictures
 
-# A worker a core; a file's tests stay together, as they share what is slow to make.
-PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
+# A worker a core and one more, as many tests wait for processes and servers; a file's
+# tests stay together, as they share what is slow to make.
+PYTEST = $(BIN)/python -m pytest -n $$(( $$(nproc 2>/dev/null || sysctl -n hw.ncpu) + 1 )) \
+	--dist loadfile
 test: environment-dev
 	$(PYTEST)
 
@@ -112,7 +114,7 @@ RESULTS = benchmarks/results
 measure: environment-dev
 	$(or $(PEERS),$(BIN)/python) benchmarks/throughput.py $(if $(PEERS),--peers) \
 		--json $(RESULTS)/throughput.json
-	for name in fifo convert tables scoring training memory s3 cluster serving; do \
+	for name in fifo ingest convert tables scoring training memory s3 cluster serving; do \
 		$(BIN)/python benchmarks/$$name.py --json $(RESULTS)/$$name.json || exit 1; done
 	$(BIN)/python tools/performance_page.py $(RESULTS) docs/performance.md \
 		docs/images/throughput.png

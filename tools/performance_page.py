@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 NAMES = (
     *("throughput", "fifo", "convert", "scoring", "training", "memory"),
-    *("s3", "cluster", "serving", "tables"),
+    *("s3", "cluster", "serving", "tables", "ingest"),
 )
 CASES = ("shuffled stride 1", "sequential stride 64", "sequential stride 1")
 OURS, THEIRS = "#0072b2", "#999999"  # told apart without colour vision, too
@@ -71,6 +71,9 @@ def page(results: dict[str, Figures]) -> str:
                 for line in results["fifo"]["results"]
             ),
         ),
+        "## Instruments' files",
+        _machine(results["ingest"]),
+        _ingest(results["ingest"]),
         "## Conversion",
         _machine(results["convert"]),
         *_conversion(results["convert"]),
@@ -269,6 +272,27 @@ def _conversion(results: Figures) -> Iterable[str]:
                 for line in lines
             ),
         )
+
+
+def _ingest(results: Figures) -> str:
+    table = _table(
+        ("of EK60 files", "files", "MB", "s", "MB/s", "peak MB"),
+        (
+            (
+                line["line"],
+                line["files"].removesuffix(" files"),
+                f"{line['mb']:,.0f}",
+                f"{line['seconds']:.1f}",
+                _number(line["mb_per_s"]),
+                f"{line['peak_mb']:,.0f}",
+            )
+            for line in results["results"]
+        ),
+    )
+    return (
+        "One process, from raw files to a daily table; the line *echopype* opens and"
+        " calibrates one file as a whole.\n\n" + table
+    )
 
 
 def _tables(results: Figures) -> str:
