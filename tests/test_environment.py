@@ -243,5 +243,5 @@ def test_what_serving_does_not_decide_on_is_the_same() -> None:
     other = {name for name in serving if serving[name] != newest.get(name)}
     assert other == {
         *("tensorflow", "tensorboard", "tensorflow-serving-api"),
-        *("falcon", "gevent", "greenlet", "zope-event", "zope-interface"),
+        *("falcon", "gevent", "zope-event", "zope-interface"),
     }
