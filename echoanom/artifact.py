@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 import echoanom
 from echoanom import publishing, serving, storage
-from echoanom.autoencoder import build_autoencoder
 from echoanom.columns import Column, columns_from_manifest, kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import ArtifactError, EchoanomError
 from echoanom.history import TrainingRecord
+from echoanom.networks import build_network
 from echoanom.normalization import Normalization
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 from echoanom.thresholds import Calibration
@@ -268,7 +268,7 @@ def load_artifact(path: str) -> Artifact:
             f" {type(error).__name__}: {error}; train again"
         ) from None
     turns = normalization.turns(kind_mask(columns, "direction"))
-    model = build_autoencoder(window.size, len(columns), network, turns)
+    model = build_network(window.size, len(columns), network, turns)
     if not _set_weights(model, files[_WEIGHTS], about.get("weights_digest")):
         raise ArtifactError(
             f"{path}: its weights must fit the network of its options, but Keras"
@@ -317,9 +317,7 @@ def copy_files(folder: str, destination: str) -> None:
 
 def _weights(artifact: Artifact) -> bytes:
     """Return the weights alone: a compiled model would add its optimizer's."""
-    plain = build_autoencoder(
-        artifact.window.size, len(artifact.columns), artifact.network
-    )
+    plain = build_network(artifact.window.size, len(artifact.columns), artifact.network)
     plain.set_weights(artifact.model.get_weights())
     with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
         local = os.path.join(folder, _WEIGHTS)

@@ -200,6 +200,35 @@ class Fitting:
         )
         return Calibration.from_scores(rows.score, rows.times, self.dataset.period_s)
 
+    def losses(self, model: keras.Model) -> EpochLosses:
+        """Compute the losses of a model that needs no training.
+
+        Parameters
+        ----------
+        model : keras.Model
+            With its weights.
+
+        Returns
+        -------
+        EpochLosses
+            Of either side, as of a first epoch.
+
+        Raises
+        ------
+        TrainingError
+            If there is no batch.
+        """
+        model.compile()
+        self._batches()
+        with plain_errors():
+            loss, held_back = (
+                model.evaluate(
+                    self._stream(None, validation=side), verbose=0, return_dict=True
+                )["loss"]
+                for side in (False, True)
+            )
+        return EpochLosses(1, float(loss), float(held_back))
+
     def _batches(self) -> int:
         batches = batches_per_epoch(self.dataset, self.window, self.holdout.training)
         if not batches:

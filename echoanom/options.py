@@ -19,6 +19,7 @@ OnError = Literal["fail", "skip"]
 StorageDtype = Literal["float32", "float16", "int16"]
 Codec = Literal["none", "zstd"]
 Output = Literal["sigmoid", "linear"]
+ModelKind = Literal["autoencoder", "pca", "pca-rows", "zscore", "step"]
 NormalizationKind = Literal["range", "standard", "robust"]
 Placement = Literal["host", "device"]
 
@@ -336,12 +337,19 @@ class Share(Options):
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions(Options):
-    """The convolutional autoencoder.
+    """The model: the convolutional autoencoder, or a baseline to hold it against.
 
     Attributes
     ----------
+    kind : {'autoencoder', 'pca', 'pca-rows', 'zscore', 'step'}
+        What reproduces windows: the autoencoder; the principal components of whole
+        windows, or of rows; each column's mean; the row before.
+    components : int, optional
+        Principal components. Left out: as many as explain 90 % of the variance, at
+        most 32.
     filters : tuple of int
-        Filters of each encoder level; the decoder mirrors them.
+        Filters of each encoder level; the decoder mirrors them. These and the following
+        are the autoencoder's alone.
     kernel : int
         Kernel height and width of every convolution [cells].
     dropout : float
@@ -350,12 +358,17 @@ class ModelOptions(Options):
         Activation of the last layer. Sigmoid belongs to data scaled to [0, 1].
     """
 
+    kind: ModelKind = "autoencoder"
+    components: int | None = None
     filters: tuple[int, ...] = (16, 8, 8)
     kernel: int = 4
     dropout: float = 0.0
     output: Output = "sigmoid"
 
     def __post_init__(self) -> None:
+        _require_choice("kind", self.kind, ModelKind)
+        if self.components is not None:
+            _require_whole("components", self.components, 1)
         _require(
             isinstance(self.filters, tuple)
             and len(self.filters) >= 1
@@ -369,16 +382,55 @@ class ModelOptions(Options):
             "dropout", self.dropout, "in [0, 1)", lambda share: 0 <= share < 1
         )
         _require_choice("output", self.output, Output)
+        self._refuse_what_others_take()
+
+    def _refuse_what_others_take(self) -> None:
+        theirs = {"kind", *_OPTIONS_OF[self.kind]}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in theirs and value != field.default:
+                raise OptionError(
+                    f"{field.name} must be left out with the model {self.kind}, which"
+                    f" has no such option, got {value!r}"
+                )
+
+    @property
+    def is_fitted_at_once(self) -> bool:
+        """Whether it is fitted in closed form, without epochs."""
+        return self.kind != "autoencoder"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields that mean something for this kind, as plain JSON values.
+
+        Returns
+        -------
+        dict
+            Field names and values. An autoencoder's are those from before there were
+            other kinds.
+        """
+        kind = {"kind": self.kind} if self.is_fitted_at_once else {}
+        values = super().as_json()
+        return {**kind, **{name: values[name] for name in _OPTIONS_OF[self.kind]}}
+
+
+_OPTIONS_OF: dict[ModelKind, tuple[str, ...]] = {
+    "autoencoder": ("filters", "kernel", "dropout", "output"),
+    "pca": ("components",),
+    "pca-rows": ("components",),
+    "zscore": (),
+    "step": (),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainOptions(Options):
-    """How the autoencoder is fitted.
+    """How a model is fitted.
 
     Attributes
     ----------
     epochs : int
-        Most epochs to train.
+        Most epochs to train; of the autoencoder alone, like its learning rate and
+        patience.
     learning_rate : float
         Adam's step size.
     normalization : {'range', 'standard', 'robust'}
@@ -448,13 +500,16 @@ class ForestOptions(Options):
         )
 
 
-def check_output(network: ModelOptions, training: TrainOptions) -> None:
-    """Refuse a network that cannot reach the values it is to reproduce.
+def check_learning(network: ModelOptions, training: TrainOptions) -> None:
+    """Refuse a model that cannot be fitted as is asked for.
+
+    A sigmoid cannot reach the values of the standard normalisation, and what is fitted
+    in closed form has neither epochs nor a step size.
 
     Parameters
     ----------
     network : ModelOptions
-        The network.
+        The model.
     training : TrainOptions
         How it is fitted.
 
@@ -463,7 +518,15 @@ def check_output(network: ModelOptions, training: TrainOptions) -> None:
     OptionError
         If they exclude each other.
     """
-    if network.output == "sigmoid" and training.normalization == "standard":
+    if network.is_fitted_at_once:
+        for name in ("epochs", "learning_rate", "patience"):
+            value = getattr(training, name)
+            if value != getattr(TrainOptions, name):
+                raise OptionError(
+                    f"{name} must be left out with the model {network.kind}, which is"
+                    f" fitted at once, got {value!r}"
+                )
+    elif network.output == "sigmoid" and training.normalization == "standard":
         raise OptionError(
             "output must be linear with normalization standard, got sigmoid, whose"
             " values lie in [0, 1]; change either"

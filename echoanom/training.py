@@ -1,4 +1,4 @@
-"""Train the autoencoder on a dataset, and leave an artifact.
+"""Train a model on a dataset, and leave an artifact.
 
 Repeatable and resumable: with one seed, one dataset and one machine, the weights are
 the same bit for bit, whether or not the training was interrupted.
@@ -23,6 +23,7 @@ from echoanom.artifact import (
     save_artifact,
 )
 from echoanom.checkpoints import Checkpoint, TrainingState
+from echoanom.closedform import fit_at_once
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import OptionError, TrainingError
@@ -35,7 +36,7 @@ from echoanom.options import (
     Placement,
     TrainOptions,
     WindowOptions,
-    check_output,
+    check_learning,
     check_placement,
 )
 from echoanom.progress import Progress, no_progress
@@ -62,7 +63,7 @@ def train(
     checkpoint_every: int = 0,
     progress: Progress = no_progress,
 ) -> Artifact:
-    """Train an autoencoder.
+    """Train a model: the autoencoder, or a baseline.
 
     The last days are held back: training stops when it no longer helps on them, the
     weights of the best epoch are kept, and thresholds are computed from their scores.
@@ -119,8 +120,13 @@ def train(
     network, training = network or ModelOptions(), training or TrainOptions()
     if resume and overwrite:
         raise OptionError("resume and overwrite exclude each other; give one of them")
-    check_output(network, training)
+    check_learning(network, training)
     check_placement(placement)
+    if network.is_fitted_at_once and (resume or placement != "host"):
+        raise OptionError(
+            f"{'resume' if resume else 'placement device'} must be left out with the"
+            f" model {network.kind}, which is fitted at once, on the host"
+        )
     include = None if include is None else tuple(include)
     exclude = tuple(exclude)
     checkpoint = Checkpoint(
@@ -155,7 +161,10 @@ def train(
             checkpoint_every,
         )
         with _logs(model_dir, fresh=not checkpoint.exists()) as logs:
-            model, state = fitting.run(network, checkpoint, logs)
+            if network.is_fitted_at_once:
+                model, state = fit_at_once(fitting, network)
+            else:
+                model, state = fitting.run(network, checkpoint, logs)
         artifact = save_training(
             fitting,
             network,

@@ -31,9 +31,9 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable alarmrates rules thresholds scores labels"
     " stretches ranking vus affiliation bootstrap standstill",
-    "autoencoder serving history artifact folding scoreparts windowerrors scorework"
-    " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
-    " training",
+    "principal autoencoder fixedlayers networks serving history artifact folding"
+    " scoreparts windowerrors scorework scoring holdout forestrows forest checkpoints"
+    " resuming feeding parallel fitting closedform training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"
@@ -61,6 +61,9 @@ HEAVY_AT_TOP = {
     "pydataset": {"keras"},
     "pipeline": {"tensorflow"},
     "autoencoder": {"keras"},
+    "fixedlayers": {"keras"},
+    "networks": {"keras"},
+    "closedform": {"keras"},
     "serving": {"tensorflow", "keras"},
     "artifact": {"tensorflow", "keras"},
     "windowerrors": {"tensorflow", "keras"},

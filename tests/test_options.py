@@ -77,7 +77,10 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     },
     # Drawn one without the other: the first worker is right for any number of them.
     Share: {"worker": st.just(0), "workers": WHOLE},
+    # What other kinds take is tried in test_closedform.
     ModelOptions: {
+        "kind": st.just("autoencoder"),
+        "components": st.none(),
         "filters": st.lists(WHOLE, min_size=1).map(tuple),
         "kernel": WHOLE,
         "dropout": st.floats(0, 1, exclude_max=True),
@@ -144,6 +147,8 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "workers": [0, -1, *NOT_WHOLE],
     },
     ModelOptions: {
+        "kind": ["mean", "", None],
+        "components": [0, -1, 2.5, "3", True, float("nan")],
         "filters": [(), (0,), (16, -8), (16, 2.5), ("16",), [16, 8], 16, (True,)],
         "kernel": [0, -4, *NOT_WHOLE],
         "dropout": [-0.1, 1.0, 2, *NOT_A_NUMBER],

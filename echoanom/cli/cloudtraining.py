@@ -125,7 +125,7 @@ if TYPE_CHECKING:
 @account_options
 @image_option
 @tensorflow_option(TRAINING_TENSORFLOW)
-@learning_options(activation="--activation")
+@learning_options(activation="--activation", baselines=False)
 @click.option(
     "--local",
     is_flag=True,

@@ -9,14 +9,31 @@ import click
 from echoanom.cli.parameters import Decorator, Flag, options_object
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 
+_KINDS = {
+    "kind": Flag(
+        "--model-kind",
+        "What reproduces windows: the autoencoder; a baseline: the principal components"
+        " of windows, or of rows, each column's mean, the row before.",
+    ),
+    "components": Flag(
+        "--components",
+        "Principal components of pca and pca-rows.",
+        default="those of 90 % of the variance, at most 32",
+    ),
+}
 
-def learning_options(activation: str = "--output") -> Decorator[Any]:
+
+def learning_options(
+    activation: str = "--output", *, baselines: bool = True
+) -> Decorator[Any]:
     """Give a command the options of a training.
 
     Parameters
     ----------
     activation : str
         The flag for the last layer's activation.
+    baselines : bool
+        Whether other models than the autoencoder can be chosen.
 
     Returns
     -------
@@ -70,6 +87,7 @@ def learning_options(activation: str = "--output") -> Decorator[Any]:
         options_object(
             ModelOptions,
             "network",
+            **(_KINDS if baselines else {}),
             filters=Flag(
                 "--filters", "Filters of each encoder level; the decoder mirrors them."
             ),

@@ -152,7 +152,7 @@ def train(
     placement: Placement,
     as_json: bool,
 ) -> None:
-    """Train an autoencoder on what is usual in a dataset.
+    """Train a model on what is usual in a dataset.
 
     DIR gets the model with its normalisation, the calibration of the threshold, the
     history of the loss, logs for TensorBoard and a SavedModel for serving.
@@ -160,6 +160,7 @@ def train(
     \b
     Example:
       echoanom train dataset --model model --window 64 --epochs 20
+      echoanom train dataset --model baseline --model-kind pca
     """
     include, left_out = intervals(begin, end, exclude)
     window = dataclasses.replace(window, stride=stride or window.size, shuffle=True)

@@ -15,7 +15,7 @@ from echoanom.options import (
     Options,
     TrainOptions,
     WindowOptions,
-    check_output,
+    check_learning,
 )
 from echoanom.streaming import POOL_WINDOWS
 
@@ -98,11 +98,16 @@ class Hyperparameters:
     job: JobOptions
 
     def __post_init__(self) -> None:
-        check_output(self.network, self.training)
+        if self.network.is_fitted_at_once:
+            raise OptionError(
+                "kind must be autoencoder in a training job, got"
+                f" {self.network.kind!r}; fit it with `echoanom train`"
+            )
+        check_learning(self.network, self.training)
 
 
 _RENAMED = {"size": "window"}
-_NOT_OFFERED = {"drop_remainder"}
+_NOT_OFFERED = {"drop_remainder", "kind", "components"}
 
 
 def _table() -> dict[str, tuple[str, str, Any]]:

@@ -1,0 +1,155 @@
+"""Fit the baselines to the windows to train on: in closed form, without epochs.
+
+They are held against the same held-back days as a trained network, and are used like
+it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from echoanom.batching import WindowBatches
+from echoanom.checkpoints import TrainingState
+from echoanom.columns import kind_mask
+from echoanom.errors import OptionError
+from echoanom.fitting import Fitting
+from echoanom.networks import build_network
+from echoanom.options import ModelOptions
+from echoanom.principal import Covariance, Principal, of_samples
+
+MOST_COLUMNS = 4096
+"""Columns whose covariance is still computed; it takes 128 MiB, and minutes."""
+MOST_WINDOWS = 2048
+"""Windows that the components of windows are computed from."""
+MOST_CELLS = 1 << 26
+"""Cells of these windows; together they take 256 MiB."""
+
+Arrays = list[NDArray[np.float32]]
+
+
+def fit_at_once(
+    fitting: Fitting, network: ModelOptions
+) -> tuple[keras.Model, TrainingState]:
+    """Fit a baseline.
+
+    Components of rows are those of all rows of the windows to train on; components of
+    windows, those of a random choice of windows, by the seed. Missing cells are what
+    normalisation fills in.
+
+    Parameters
+    ----------
+    fitting : Fitting
+        Data and options.
+    network : ModelOptions
+        The baseline.
+
+    Returns
+    -------
+    model : keras.Model
+        With its weights.
+    state : TrainingState
+        As at the end of one epoch.
+
+    Raises
+    ------
+    OptionError
+        If there are more columns than a covariance is computed for.
+    """
+    columns = fitting.dataset.columns
+    directions = kind_mask(columns, "direction")
+    turns = fitting.normalization.turns(directions)
+    model = build_network(fitting.window.size, len(columns), network, turns)
+    weights: Arrays = []
+    how = ""
+    if network.kind == "zscore":
+        weights = [_means(fitting, directions)]
+    elif network.kind in ("pca", "pca-rows"):
+        of_rows = network.kind == "pca-rows"
+        found = (_of_rows if of_rows else _of_windows)(fitting, network.components)
+        weights = [
+            found.mean.astype(np.float32),
+            found.directions.astype(np.float32),
+        ]
+        how = (
+            f": {found.kept} components explain {100 * found.explained:.1f} % of the"
+            f" variance of {'rows' if of_rows else 'windows'}"
+        )
+    model.set_weights(weights)
+    losses = fitting.losses(model)
+    state = TrainingState(
+        history=(losses,),
+        stop_reason=f"fitted at once{how}",
+        best_weights=tuple(weights),
+    )
+    return model, state
+
+
+def _of_rows(fitting: Fitting, components: int | None) -> Principal:
+    columns = len(fitting.dataset.columns)
+    if columns > MOST_COLUMNS:
+        raise OptionError(
+            f"kind pca-rows must have at most {MOST_COLUMNS} columns, got {columns};"
+            " take pca, or fewer sensors"
+        )
+    covariance = Covariance(columns)
+    for values, _ in _batches(fitting, shuffle=False):
+        covariance.add(values.reshape(-1, columns))
+    return covariance.principal(components)
+
+
+def _of_windows(fitting: Fitting, components: int | None) -> Principal:
+    cells = fitting.window.size * len(fitting.dataset.columns)
+    wanted = max(2, min(MOST_WINDOWS, MOST_CELLS // cells))
+    chosen = []
+    count = 0
+    for values, _ in _batches(fitting, shuffle=True):
+        part = values[: wanted - count].reshape(-1, cells)
+        chosen.append(part.copy())
+        count += len(part)
+        if count == wanted:
+            break
+    return of_samples(np.concatenate(chosen), components)
+
+
+def _means(fitting: Fitting, directions: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return each column's mean, normalised; an angle's is that of unit vectors."""
+    means = fitting.normalization.fill.copy()
+    if not directions.any():
+        return means
+    normalization = fitting.normalization
+    total = np.zeros(int(directions.sum()), dtype=np.complex128)
+    for values, observed in _batches(fitting, shuffle=False):
+        degrees = normalization.invert(values)[..., directions]
+        turned = np.exp(1j * np.radians(degrees.astype(np.float64)))
+        total += np.where(observed[..., directions], turned, 0).sum(axis=(0, 1))
+    mean = np.degrees(np.angle(total)) % 360
+    offset, scale = normalization.offset[directions], normalization.scale[directions]
+    means[directions] = np.where(
+        np.abs(total) > 0, (mean - offset) / scale, means[directions]
+    )
+    return means
+
+
+def _batches(
+    fitting: Fitting, *, shuffle: bool
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Give the windows to train on, and what of them was observed, batch by batch."""
+    options = dataclasses.replace(fitting.window, shuffle=shuffle)
+    batches = WindowBatches(
+        fitting.dataset,
+        options,
+        runs=fitting.holdout.training,
+        normalization=fitting.normalization,
+        fields=("values", "observed"),
+        keep=shuffle,
+    )
+    fitting.progress("fitting", 0, len(batches))
+    for position in range(len(batches)):
+        batch = batches.read(position)
+        yield batch["values"], batch["observed"]
+        fitting.progress("fitting", position + 1, len(batches))

@@ -1,0 +1,74 @@
+"""The graph of each kind of model, from its options alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from echoanom.autoencoder import (
+    MaskedAutoencoder,
+    NearestTurn,
+    Tensor,
+    build_autoencoder,
+)
+from echoanom.fixedlayers import ColumnMeans, Projection, RowBefore
+from echoanom.options import ModelOptions
+from echoanom.principal import width
+
+
+def build_network(
+    size: int,
+    columns: int,
+    options: ModelOptions | None = None,
+    turns: Sequence[float] | None = None,
+) -> MaskedAutoencoder:
+    """Build the model for one window size and number of columns.
+
+    Parameters
+    ----------
+    size : int
+        Rows in a window, T.
+    columns : int
+        Columns, C.
+    options : ModelOptions, optional
+        Kind of model, and what that kind takes; the autoencoder if left out.
+    turns : sequence of float, length C, optional
+        A whole turn in each column's normalised unit, 0 for columns that hold no
+        angle; all 0 if left out.
+
+    Returns
+    -------
+    MaskedAutoencoder
+        Maps float32 (B, T, C), normalised and without NaN, to the same shape. The
+        weights of what is fitted at once are 0.
+
+    Raises
+    ------
+    OptionError
+        If the size or the number of columns is less than 1.
+    """
+    options = options or ModelOptions()
+    if not options.is_fitted_at_once:
+        return build_autoencoder(size, columns, options, turns)
+    inputs = keras.Input((size, columns), name="values")
+    outputs = _reproduce(inputs, size, columns, options)
+    if turns is not None and any(turns):
+        outputs = NearestTurn(turns, name="nearest_turn")(inputs, outputs)
+    return MaskedAutoencoder(inputs, outputs, name=options.kind.replace("-", "_"))
+
+
+def _reproduce(inputs: Tensor, size: int, columns: int, options: ModelOptions) -> Any:
+    if options.kind == "zscore":
+        return ColumnMeans(name="column_means")(inputs)
+    if options.kind == "step":
+        return RowBefore(name="row_before")(inputs)
+    if options.kind == "pca-rows":
+        rows = width(columns, options.components)
+        return Projection(rows, name="projection")(inputs)
+    cells = size * columns
+    flat = layers.Reshape((cells,), name="flatten")(inputs)
+    flat = Projection(width(cells, options.components), name="projection")(flat)
+    return layers.Reshape((size, columns), name="unflatten")(flat)
