@@ -42,7 +42,7 @@ _COMMANDS = {
         "stores",
         "List the versions of a dataset that can still be read, the current one first.",
     ),
-    "train": ("model", "Train an autoencoder on what is usual in a dataset."),
+    "train": ("model", "Train a model on what is usual in a dataset."),
     "score": ("model", "Score every row of a dataset by how unusual it is."),
     "forest": (
         "forest",
