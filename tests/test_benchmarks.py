@@ -212,3 +212,15 @@ def test_memory_is_measured_for_each_number_of_days(tmp_path: Path) -> None:
     assert line["windows_2"] > line["windows_1"] > 0
     assert 1e8 < line["peak_bytes_1"] < 1e10
     assert line["growth"] == line["peak_bytes_2"] / line["peak_bytes_1"]
+
+
+@pytest.mark.slow
+def test_every_model_is_held_against_the_same_labelled_rows(tmp_path: Path) -> None:
+    found = run(tmp_path, "detection.py", "--toy")
+    assert found["benchmark"] == "detection"
+    lines = {line["model"]: line for line in found["results"]}
+    assert {"autoencoder", "pca", "pca-rows", "zscore", "step"} < lines.keys()
+    assert len({(x["rows"], x["labelled_rows"]) for x in lines.values()}) == 1
+    for line in lines.values():
+        assert 0 < line["vus_pr"] < 1 and 0 < line["average_precision"] < 1, line
+        assert line["validation_loss"] > 0 and line["train_s"] > 0, line
