@@ -24,7 +24,9 @@ def naive_means(times, values, periods: int, period_us: int) -> np.ndarray:
     """Average each period in plain Python, in the order of the samples."""
     out = np.full((periods, 3), np.nan)
     for period in range(periods):
-        rows = [v for t, v in zip(times, values) if t // period_us == period]
+        rows = [
+            v for t, v in zip(times, values, strict=True) if t // period_us == period
+        ]
         plain = [row[0] for row in rows if not math.isnan(row[0])]
         power = [10 ** (row[1] / 10) for row in rows if not math.isnan(row[1])]
         angles = [math.radians(row[2]) for row in rows if not math.isnan(row[2])]

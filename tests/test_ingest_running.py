@@ -291,7 +291,10 @@ def test_short_gaps_are_filled_over_midnight_and_files_and_long_ones_never(
     tmp_path: Path,
 ) -> None:
     seconds = [DAY - 240, DAY + 120, DAY + 120 + 11 * 60]
-    rows = [[START + s, value, value, -60] for s, value in zip(seconds, (350, 10, 20))]
+    rows = [
+        [START + s, value, value, -60]
+        for s, value in zip(seconds, (350, 10, 20), strict=True)
+    ]
     first, second = (
         write(tmp_path / "1.fake", rows[:1]),
         write(tmp_path / "2.fake", rows[1:]),
