@@ -38,6 +38,14 @@ settings.register_profile("quick", max_examples=10, deadline=None)
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count what needs a server among the slow tests."""
+    for item in items:
+        if "running_s3" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 Table = pd.DataFrame | str | bytes
 WriteSource = Callable[..., str]
 

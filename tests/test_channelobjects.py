@@ -19,6 +19,8 @@ from echoanom.testing.channelobjects import (
     shuffled,
 )
 
+pytestmark = pytest.mark.slow
+
 # As UTF-8 they are in this order; as S3 folders, or UTF-16, in others.
 NAMES = ("a.x", "a/b", "a/c/d", "a0", "b", "é", "\uffff", "𝄞")
 OBJECTS = st.integers(0, 40).map(

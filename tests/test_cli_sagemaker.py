@@ -22,6 +22,8 @@ from echoanom.conversion import convert
 from echoanom.options import ShardOptions, TableOptions
 from echoanom.testing.s3server import S3Server
 
+pytestmark = pytest.mark.slow
+
 Capture = pytest.CaptureFixture[str]
 
 SMALL = "--window 13 --filters 4,2 --kernel 3 --epochs 1".split()

@@ -13,6 +13,8 @@ import pytest
 from echoanom.cloud.fifo import Fifo
 from echoanom.errors import StorageError
 
+pytestmark = pytest.mark.slow
+
 SHORT_S = 0.3
 LONG_S = 20.0
 

@@ -35,6 +35,8 @@ from echoanom.cloud.tfserving import (
 )
 from echoanom.scores import read_scores
 
+pytestmark = pytest.mark.slow
+
 CONTAINER = Path(__file__).with_name("container.py")
 HEADER = f"timestamp,{','.join(COLUMNS)}\n"
 LIMITS = Limits(body_bytes=100_000, rows=2_000, windows=50)

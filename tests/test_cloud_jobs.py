@@ -26,6 +26,8 @@ from echoanom.errors import CloudError
 from echoanom.options import ShardOptions, TableOptions
 from echoanom.testing.s3server import REGION, S3Server
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT = AccountOptions(role=ROLE)
 
 

@@ -24,6 +24,8 @@ from echoanom.cloud.local import LocalJob, run_training_job
 from echoanom.errors import CloudError
 from echoanom.testing.pipefaults import Fault
 
+pytestmark = pytest.mark.slow
+
 JOB = [sys.executable, str(Path(__file__).with_name("anyjob.py"))]
 FILES = {
     "a.bin": b"a" * 200_000,

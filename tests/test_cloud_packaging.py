@@ -25,6 +25,8 @@ from echoanom.cloud.packaging import (
 )
 from echoanom.errors import ArtifactError, StorageError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:

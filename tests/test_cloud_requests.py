@@ -37,6 +37,8 @@ from echoanom.errors import CloudError, OptionError
 from echoanom.holdout import hold_back
 from echoanom.options import ShardOptions, StackOptions, TableOptions
 
+pytestmark = pytest.mark.slow
+
 IMAGE = (
     "763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-training:2.21-cpu-py312"
 )

@@ -31,6 +31,8 @@ from echoanom.cloud.packaging import package_model, write_model_dir
 from echoanom.cloud.requestrows import Limits
 from echoanom.errors import ArtifactError
 
+pytestmark = pytest.mark.slow
+
 Answer = tuple[int, dict[str, str], bytes]
 
 

@@ -25,6 +25,8 @@ from echoanom.cloud.standin import REQUEST_BYTES, StandIn, standin
 from echoanom.cloud.standinhosting import INVOKE_BYTES
 from echoanom.testing.s3server import S3Server
 
+pytestmark = pytest.mark.slow
+
 ROLE = "arn:aws:iam::123456789012:role/SageMaker"
 
 

@@ -26,6 +26,8 @@ from echoanom.connecting import connect
 from echoanom.distributed import Cluster
 from echoanom.errors import ClusterError, StorageError
 
+pytestmark = pytest.mark.slow
+
 LINE = ("--period", str(PERIOD_S), "--shard-size", "0.003")
 
 

@@ -30,6 +30,8 @@ from echoanom.plots import draw_lines
 from echoanom.tablewriting import write_day
 from echoanom.testing.s3server import S3Server
 
+pytestmark = pytest.mark.slow
+
 DAY = datetime.date(2019, 8, 1)
 START = 1_564_617_600
 SV_UNIT = "dB re 1 m⁻¹"

@@ -41,6 +41,8 @@ from echoanom.scores import ScoreTable, write_scores
 from echoanom.scoring import score
 from echoanom.verification import verify
 
+pytestmark = pytest.mark.slow
+
 SIZE = 13
 
 

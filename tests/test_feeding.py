@@ -17,6 +17,8 @@ from echoanom.normalization import Normalization
 from echoanom.options import Share, WindowOptions
 from echoanom.pipeline import plain_errors
 
+pytestmark = pytest.mark.slow
+
 SIZE, STRIDE, BATCH = 5, 2, 8
 RUNS = [(40, 3), (31, 0)]
 BORDERS = [13, 27, 40, 52, 60]

@@ -14,6 +14,8 @@ from echoanom.cli import main
 from echoanom.errors import DataError, StorageError
 from echoanom.fetching import fetch_tables, list_tables
 
+pytestmark = pytest.mark.slow
+
 FIRST, LAST = datetime.date(2020, 2, 28), datetime.date(2020, 2, 29)
 
 

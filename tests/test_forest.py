@@ -20,6 +20,8 @@ from echoanom.options import ForestOptions
 from echoanom.reader import IndexedReader
 from echoanom.scores import read_scores
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = Path(__file__).resolve().parent.parent / "examples" / "data"
 LABELS = str(SAMPLE / "labels.csv")
 

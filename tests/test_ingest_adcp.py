@@ -17,6 +17,8 @@ from echoanom.cli.ingest_adcp import adcp as command
 from echoanom.errors import InstrumentFileError, OptionError
 from echoanom.ingest.adcpoptions import AdcpOptions
 
+pytestmark = pytest.mark.slow
+
 ODF = "oce/MADCPS_hud2013021_1840_12556-106_3600.ODF"
 PYADPS = "pyadps_adcp/demo_earth.nc"
 AWAC = "mhkit_adcp/AWAC_test01_full_2h47.nc"

@@ -42,6 +42,8 @@ from echoanom.ingest.instrument import Block, InstrumentFile
 from echoanom.ingest.options import IngestOptions
 from echoanom.ingest.running import IngestReport, ingest
 
+pytestmark = pytest.mark.slow
+
 FREQUENCIES = (18000.0, 38000.0, 70000.0, 120000.0, 200000.0)
 DAY = "2012-02-14"
 

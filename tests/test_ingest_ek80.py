@@ -32,6 +32,8 @@ from echoanom.ingest.instrument import Block, InstrumentFile
 from echoanom.ingest.options import IngestOptions
 from echoanom.ingest.running import IngestReport, ingest
 
+pytestmark = pytest.mark.slow
+
 POWER = Unit(angles=True)
 FOUR = Unit(frequency_hz=120_000.0, number=714582, sectors=4)
 THREE = Unit(frequency_hz=70_000.0, number=714583, sectors=3, samples=250)

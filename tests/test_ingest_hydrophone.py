@@ -32,6 +32,8 @@ from echoanom.ingest.options import IngestOptions
 from echoanom.ingest.running import ingest
 from echoanom.ingest.spectra import band_spectrum
 
+pytestmark = pytest.mark.slow
+
 RATE = 1000
 NAME = "67416073.210610033655.wav"
 NEXT = "67416073.210610034155.wav"

@@ -25,6 +25,8 @@ from echoanom.ingest.options import IngestOptions
 from echoanom.ingest.point import Point
 from echoanom.ingest.running import IngestReport, ingest
 
+pytestmark = pytest.mark.slow
+
 CHECKS = {
     "level": {
         "qartod": {

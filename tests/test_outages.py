@@ -18,6 +18,8 @@ from echoanom.outageoptions import OutageOptions
 from echoanom.outages import find_outages
 from echoanom.scores import ScoreTable
 
+pytestmark = pytest.mark.slow
+
 DAYS = pd.date_range("2015-02-01", periods=6)
 FIRST = int(DAYS[0].timestamp())
 HOUR = 3600

@@ -31,6 +31,8 @@ from echoanom.fetching import fetch_tables, list_tables
 from echoanom.options import ShardOptions, StackOptions, TableOptions
 from echoanom.simulation import SimulationOptions, simulate
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = TableOptions(period_s=PERIOD_S)
 SHARDS = ShardOptions(shard_mib=0.003, record_kib=0.5)

@@ -25,6 +25,8 @@ from echoanom.testing.pipeagent import PipeAgent, pipe_agent
 from echoanom.testing.pipefaults import Fault
 from echoanom.testing.pipeoptions import AgentOptions, PipeChannel
 
+pytestmark = pytest.mark.slow
+
 SIZES = (70_000, 1, 300_000, 0, 5, 131_072, 64, 9)
 
 

@@ -26,6 +26,8 @@ from echoanom.pipeline import windows
 from echoanom.reader import IndexedReader
 from echoanom.scoring import covered_rows, default_batch_size, score
 
+pytestmark = pytest.mark.slow
+
 SIZE = 13
 
 

@@ -15,6 +15,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from echoanom import publishing, storage
 from echoanom.errors import CorruptionError, StorageError
 
+pytestmark = pytest.mark.slow
+
 # Names
 
 

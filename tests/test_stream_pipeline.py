@@ -27,6 +27,8 @@ from echoanom.normalization import Normalization
 from echoanom.options import WindowOptions
 from echoanom.pipeline import plain_errors, stream_windows
 
+pytestmark = pytest.mark.slow
+
 BROKEN_PIPE = 32  # exit status of a writer that nobody reads
 COLUMNS = 50
 
