@@ -10,17 +10,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-import xxhash
-
 from echoanom import objects, s3errors, storage
 from echoanom.cachefolder import FOLDER, LIMIT_GIB, Part
 from echoanom.errors import CorruptionError, ManifestError, StorageError
+from echoanom.hashing import hash_file
 
 Download = Callable[[str, str], None]
 """Writes what a URL holds into the file of a path, which is there."""
 
 _TRIES = 2
-_CHUNK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MISSING = ("NoSuchKey", "NotFound", "404")
 
@@ -189,14 +187,11 @@ def _difference(wanted: Wanted, part: Part) -> str | None:
     size = os.fstat(part.file.fileno()).st_size
     if size != wanted.size:
         return f"the shard must have {wanted.size} bytes, has {size}"
-    # Not mapped: a child that is forked meanwhile would keep it open, and so locked.
-    digest = xxhash.xxh3_128()
-    chunk = memoryview(bytearray(_CHUNK_BYTES))
+    # A file that stayed open would stay locked.
     part.file.seek(0)
-    while count := part.file.readinto(chunk):
-        digest.update(chunk[:count])
-    if digest.hexdigest() != wanted.hash:
-        return f"the shard must have hash {wanted.hash}, has {digest.hexdigest()}"
+    _, found = hash_file(part.file)
+    if found != wanted.hash:
+        return f"the shard must have hash {wanted.hash}, has {found}"
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 from collections.abc import Iterable
 
@@ -11,39 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.errors import TableError
+from echoanom.ingest.days import FLAGS_HEADER
+from echoanom.ingest.instrument import Flag
 from echoanom.marks import Flagged
 from echoanom.stamps import parse_stamps
 
-_HEADER = ["timestamp", "column", "value", "flag", "test"]
 _SUSPECT, _FAILED = 3, 4  # QARTOD's
 
 
-@dataclasses.dataclass(frozen=True)
-class ValueFlag:
-    """What one check says of one value.
-
-    Attributes
-    ----------
-    time_us : int
-        Time of the sample since 1970 UTC [µs].
-    column : str
-        The column's name.
-    value : float
-        What was measured, in the column's unit.
-    flag : int
-        QARTOD's: 3 is suspect, 4 is failed.
-    test : str
-        Which check.
-    """
-
-    time_us: int
-    column: str
-    value: float
-    flag: int
-    test: str
-
-
-def parse_flags(content: bytes, path: str) -> list[ValueFlag]:
+def parse_flags(content: bytes, path: str) -> list[Flag]:
     """Read a list of flags.
 
     Parameters
@@ -55,7 +30,7 @@ def parse_flags(content: bytes, path: str) -> list[ValueFlag]:
 
     Returns
     -------
-    list of ValueFlag
+    list of Flag
         As they stand in the list.
 
     Raises
@@ -64,10 +39,10 @@ def parse_flags(content: bytes, path: str) -> list[ValueFlag]:
         If it is malformed: names the line.
     """
     lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig", "replace"))))
-    if not lines or lines[0] != _HEADER:
+    if not lines or tuple(lines[0]) != FLAGS_HEADER:
         got = ",".join(lines[0]) if lines else "no line"
         raise TableError(
-            f"must have the columns {','.join(_HEADER)}, got {got[:80]!r}; make"
+            f"must have the columns {','.join(FLAGS_HEADER)}, got {got[:80]!r}; make"
             " the day again, or remove the file",
             path=path,
             line=1,
@@ -77,7 +52,7 @@ def parse_flags(content: bytes, path: str) -> list[ValueFlag]:
         try:
             stamp, column, value, flag, test = cells
             (time_us,) = parse_stamps([stamp]).tolist()
-            found.append(ValueFlag(time_us, column, float(value), int(flag), test))
+            found.append(Flag(time_us, column, float(value), int(flag), test))
         except ValueError:
             raise TableError(
                 "must have a time stamp, a column, a number, a flag and a test, got"
@@ -88,12 +63,12 @@ def parse_flags(content: bytes, path: str) -> list[ValueFlag]:
     return found
 
 
-def gather_flags(flags: Iterable[ValueFlag]) -> dict[str, tuple[Flagged, ...]]:
+def gather_flags(flags: Iterable[Flag]) -> dict[str, tuple[Flagged, ...]]:
     """Gather flags by column, to be drawn.
 
     Parameters
     ----------
-    flags : iterable of ValueFlag
+    flags : iterable of Flag
         Those of some days.
 
     Returns

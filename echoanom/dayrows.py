@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from echoanom import storage
 from echoanom.columns import Column, column_from_name, columns_from_json
 from echoanom.daily import DayTable, read_day, read_header
-from echoanom.dayflags import ValueFlag, gather_flags, parse_flags
+from echoanom.dayflags import gather_flags, parse_flags
 from echoanom.discovery import SensorFiles, find_sensors
 from echoanom.errors import DataError, TableError
+from echoanom.ingest.instrument import Flag
 from echoanom.marks import Flagged
 from echoanom.options import DAY_S, TableOptions
 from echoanom.plotoptions import PlotOptions
@@ -88,7 +89,7 @@ class DayFiles:
         StorageError
             If one cannot be read.
         """
-        found: list[ValueFlag] = []
+        found: list[Flag] = []
         for day, path in self.tables:
             folder = _sensor_folder(posixpath.dirname(path))
             flags = storage.join(folder, _FLAGS_FOLDER, f"{day.isoformat()}.csv")

@@ -13,13 +13,13 @@ import xxhash
 from echoanom import storage
 from echoanom.daily import read_header
 from echoanom.errors import DataError
+from echoanom.hashing import hash_file
 from echoanom.manifest import Source
 from echoanom.options import TableOptions
 from echoanom.parquetcells import is_parquet
 
 _READERS = 8
 _AHEAD = 4 * _READERS
-_HASHED_BYTES = 1 << 18
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,18 +161,11 @@ def identify_tables(
 
 
 def _hash(path: str) -> tuple[int, str]:
-    # In pieces that stay in the processor's cache, into memory that is there.
-    buffer = memoryview(bytearray(_HASHED_BYTES))
-    digest = xxhash.xxh3_128()
-    size = 0
     with (
         storage.storage_errors(path, "read"),
         open(storage.filesystem(path)[1], "rb", buffering=0) as file,
     ):
-        while length := file.readinto(buffer):
-            digest.update(buffer[:length])
-            size += length
-    return size, digest.hexdigest()
+        return hash_file(file)
 
 
 def relative(text: str, root: str) -> str:

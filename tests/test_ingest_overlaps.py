@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echoanom.errors import InstrumentFileError
-from echoanom.ingest.files import hash_file
 from echoanom.ingest.instrument import InstrumentFile
 from echoanom.ingest.overlaps import joined
 
@@ -25,12 +24,8 @@ def write(path: Path, rows: Sequence[Sequence[float | None]]) -> InstrumentFile:
     rows = [[float("nan") if x is None else x for x in row] for row in rows]
     content = {"columns": {"a": "scalar", "b": "scalar"}, "rows": rows}
     path.write_text(json.dumps(content))
-    return InstrumentFile(
-        str(path),
-        path.stat().st_size,
-        hash_file(str(path)),
-        FAKE.look(str(path), str(path)),
-    )
+    look = FAKE.look(str(path), str(path))
+    return InstrumentFile(str(path), path.stat().st_size, path.name, look)
 
 
 def read(files: Sequence[InstrumentFile]) -> tuple[list[int], np.ndarray, dict]:

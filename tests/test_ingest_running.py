@@ -193,6 +193,21 @@ def test_a_day_is_not_made_without_a_file_it_had(tmp_path: Path) -> None:
     assert run([second], tmp_path / "out", replace=True).files == 1
 
 
+def test_a_day_is_not_made_with_a_file_that_changed_meanwhile(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.fake", ROWS[:10])
+    run([first], tmp_path / "out")
+    content = Path(first).read_bytes()
+    # The last digit of the last level.
+    changed = content[:-4] + bytes([content[-4] ^ 1]) + content[-3:]
+    assert content[-4:-3].isdigit() and len(changed) == len(content)
+    Path(first).write_bytes(changed)
+    os.utime(first, ns=(0, 0))
+    second = write(tmp_path / "2.fake", ROWS[10:20])
+    with pytest.raises(DataError, match=f"{first} too, which is gone or has changed"):
+        run([second], tmp_path / "out")
+    assert run([first, second], tmp_path / "out").made == 1
+
+
 def test_replacing_removes_days_that_have_no_file_any_more(tmp_path: Path) -> None:
     run([write(tmp_path / "1.fake", ROWS)], tmp_path / "out")
     other = write(

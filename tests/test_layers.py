@@ -16,7 +16,7 @@ PACKAGE = Path(echoanom.__file__).parent
 
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
-    "errors redaction options columns progress retries s3errors s3requests multipart"
+    "errors redaction hashing options columns progress retries s3errors s3requests multipart"
     " unwaited partstream objects"
     " tfiosource storage cachefolder arrival cache publishing stamps tablewriting",
     "simulation",

@@ -30,6 +30,7 @@ from echoanom.tablewriting import table_path, write_day
 
 TABLES = "tabular"
 FLAGS = "flags"
+FLAGS_HEADER = ("timestamp", "column", "value", "flag", "test")
 PROVENANCE = "provenance"
 
 
@@ -356,7 +357,7 @@ def _write(task: DayTask, made: _Made, report: DayReport) -> None:
 def _flags_text(flags: Sequence[Flag]) -> str:
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("timestamp", "column", "value", "flag", "test"))
+    lines.writerow(FLAGS_HEADER)
     for one in flags:
         moment = format_stamp(one.time_us // 1_000_000)
         lines.writerow((moment, one.column, f"{one.value:.9g}", one.flag, one.test))

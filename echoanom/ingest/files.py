@@ -6,17 +6,12 @@ import contextlib
 import dataclasses
 import os
 import posixpath
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 
-import fsspec
-import xxhash
-
-from echoanom import storage
+from echoanom import arrival, storage
 from echoanom.errors import DataError
 
-_PIECE_BYTES = 1 << 20
 _LAST_NAME = "\U0010ffff"
 
 
@@ -135,38 +130,9 @@ def local_copy(path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
         # Readers look at a name's end, and some write beside the file.
         local = os.path.join(folder, posixpath.basename(path))
-        with (
-            storage.storage_errors(path, "read"),
-            fsspec.open(path, "rb") as remote,
-            open(local, "wb") as file,
-        ):
-            shutil.copyfileobj(remote, file, _PIECE_BYTES)
+        with storage.storage_errors(path, "read"):
+            arrival.fetch(path, local)
         yield local
-
-
-def hash_file(local: str) -> str:
-    """Sum up a file's content.
-
-    Parameters
-    ----------
-    local : str
-        A local path.
-
-    Returns
-    -------
-    str
-        XXH3-128.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be read.
-    """
-    digest = xxhash.xxh3_128()
-    with storage.storage_errors(local, "read"), open(local, "rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _below(source: str, suffixes: tuple[str, ...]) -> Iterator[FoundFile]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from echoanom import publishing, storage
 from echoanom.errors import InstrumentFileError
-from echoanom.ingest.files import FoundFile, describe, hash_file, local_copy
+from echoanom.hashing import hash_file
+from echoanom.ingest.files import FoundFile, describe, local_copy
 from echoanom.ingest.instrument import Instrument, InstrumentFile, Look
 
 NAME = "files.json"
@@ -186,7 +187,9 @@ def look_at(
     return Seen(tuple(order), tuple(files.values()), tuple(skipped), tuple(same))
 
 
-def is_there(file: InstrumentFile, found: Mapping[str, FoundFile]) -> bool:
+def is_there(
+    file: InstrumentFile, found: Mapping[str, FoundFile], memory: Memory
+) -> bool:
     """Tell whether a file can be read again.
 
     Parameters
@@ -194,15 +197,21 @@ def is_there(file: InstrumentFile, found: Mapping[str, FoundFile]) -> bool:
     file : InstrumentFile
         The file.
     found : mapping of str to FoundFile
-        The files of this call, by path.
+        The files of this call, by path, which were looked at.
+    memory : Memory
+        What earlier calls saw.
 
     Returns
     -------
     bool
-        False if it is gone, or has another size than when it was looked at.
+        False if it is gone, or has changed since it was looked at.
     """
-    now = found.get(file.path) or describe(file.path)
-    return now is not None and now.size == file.size
+    if file.path in found:
+        return True
+    now = describe(file.path)
+    if now is None or now.size != file.size:
+        return False
+    return not now.tag or memory.find(now) is not None
 
 
 def _look(
@@ -220,6 +229,8 @@ def _look(
                     "must end after it starts, but its clock runs backwards",
                     found.path,
                 )
-            return InstrumentFile(found.path, found.size, hash_file(local), look)
+            with storage.storage_errors(found.path, "read"), open(local, "rb") as file:
+                size, digest = hash_file(file)
+            return InstrumentFile(found.path, size, digest, look)
         except InstrumentFileError as error:
             return error

@@ -156,7 +156,7 @@ def ingest(
         memory.keep(seen.known, found)
         plan = _plan(folder, instrument, arranged, options, first, last)
         for task in plan.tasks:
-            _require_files(task, found)
+            _require_files(task, found, memory)
         reports = _make(plan, folder, map_, progress)
     return _report(folder, plan, reports, seen)
 
@@ -248,9 +248,11 @@ def _recipe(
     return made
 
 
-def _require_files(task: DayTask, found: Mapping[str, FoundFile]) -> None:
+def _require_files(
+    task: DayTask, found: Mapping[str, FoundFile], memory: Memory
+) -> None:
     for file in task.files:
-        if not is_there(file, found):
+        if not is_there(file, found, memory):
             raise DataError(
                 f"{task.folder}: {task.day} has samples of {file.path} too, which is"
                 " gone or has changed; give it again, or replace what is there"
