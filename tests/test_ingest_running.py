@@ -177,6 +177,28 @@ def test_a_changed_file_replaces_what_it_was(tmp_path: Path) -> None:
     assert tables(tmp_path / "out") == tables(tmp_path / "other")
 
 
+def test_a_day_goes_when_its_only_file_has_samples_of_others(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.fake", ROWS[:10])
+    run([source], tmp_path / "out")
+    later = [[row[0] + 3 * DAY, *row[1:]] for row in ROWS[:10]]
+    write(tmp_path / "a.fake", later)
+    report = run([source], tmp_path / "out")
+    assert (report.made, report.removed) == (1, 1)
+    assert sorted(tables(tmp_path / "out")) == [
+        *("1970-01-14.csv", "meta_info_1970-01-14.txt")
+    ]
+
+
+def test_a_day_stays_when_files_of_other_days_come(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.fake", ROWS[:10])
+    run([first], tmp_path / "out")
+    (tmp_path / "out/fake/files.json").unlink()  # what earlier calls saw is lost
+    later = [[row[0] + 3 * DAY, *row[1:]] for row in ROWS[:10]]
+    report = run([write(tmp_path / "b.fake", later)], tmp_path / "out")
+    assert (report.made, report.removed) == (1, 0)
+    assert "1970-01-11.csv" in tables(tmp_path / "out")
+
+
 def test_a_day_is_not_made_without_a_file_it_had(tmp_path: Path) -> None:
     first = write(tmp_path / "1.fake", ROWS[:10])
     run([first], tmp_path / "out")

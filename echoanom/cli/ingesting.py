@@ -142,6 +142,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         f" {count(report['columns'], 'column')} from {count(report['files'], 'file')}"
     ]
     told = {
+        "days removed, as their files have other days now": report["removed"],
         "cells filled": report["filled_cells"],
         "values flagged": report["flagged_values"],
         **report["counts"],

@@ -10,7 +10,7 @@ import datetime
 import json
 import logging
 import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from echoanom import publishing, storage
@@ -43,8 +43,9 @@ class IngestReport:
         The sensor's folder.
     files : int
         Files the sensor's days are made from, those of earlier calls included.
-    made, kept : int
-        Days made, and days that were right already.
+    made, kept, removed : int
+        Days made, days that were right already, and days of which no file has samples
+        any more, as their files changed.
     rows : int
         Rows of the days made.
     columns : int
@@ -65,6 +66,7 @@ class IngestReport:
     files: int
     made: int
     kept: int
+    removed: int
     rows: int
     columns: int
     filled_cells: int
@@ -158,7 +160,8 @@ def ingest(
         for task in plan.tasks:
             _require_files(task, found, memory)
         reports = _make(plan, folder, map_, progress)
-    return _report(folder, plan, reports, seen)
+        removed = _remove_stale(folder, plan, {file.path for file in seen.known})
+    return _report(folder, plan, reports, seen, removed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +169,8 @@ class _Plan:
     tasks: list[DayTask]
     kept: int
     columns: tuple[Column, ...] | None
+    days: frozenset[datetime.date]
+    """All days with samples, also those not asked for."""
 
 
 def _plan(
@@ -199,7 +204,7 @@ def _plan(
             continue
         chosen = tuple(by_day[day])
         tasks.append(DayTask(folder, day, instrument, chosen, options, recipe, columns))
-    return _Plan(tasks, kept, columns)
+    return _Plan(tasks, kept, columns, frozenset(by_day))
 
 
 def _files_by_day(
@@ -279,8 +284,31 @@ def _make(plan: _Plan, folder: str, map_: Map, progress: Progress) -> list[DayRe
     return reports
 
 
+def _remove_stale(folder: str, plan: _Plan, known: Collection[str]) -> int:
+    """Remove days whose files are all known, and have samples of other days now."""
+    removed = 0
+    for day in set(_days_made(folder)) - plan.days:
+        paths = (making.read_provenance(folder, day) or {}).get("paths", {}).values()
+        if paths and all(path in known for path in paths):
+            making.remove_day(folder, day)
+            removed += 1
+    return removed
+
+
+def _days_made(folder: str) -> Iterator[datetime.date]:
+    provenance = storage.join(folder, making.PROVENANCE)
+    if storage.exists(provenance):
+        for name, _ in storage.list_files(provenance):
+            with contextlib.suppress(ValueError):
+                yield datetime.date.fromisoformat(name.removesuffix(".json"))
+
+
 def _report(
-    folder: str, plan: _Plan, reports: Sequence[DayReport], seen: Seen
+    folder: str,
+    plan: _Plan,
+    reports: Sequence[DayReport],
+    seen: Seen,
+    removed: int,
 ) -> IngestReport:
     counts: collections.Counter[str] = collections.Counter()
     unread = dict(seen.skipped)
@@ -293,6 +321,7 @@ def _report(
         files=len(seen.files),
         made=sum(report.rows > 0 for report in reports),
         kept=plan.kept,
+        removed=removed,
         rows=sum(report.rows for report in reports),
         columns=len(columns[0] if columns else plan.columns or ()),
         filled_cells=sum(report.filled for report in reports),
@@ -314,12 +343,8 @@ def _read_columns(folder: str) -> tuple[Column, ...] | None:
 
 def _forget(folder: str) -> None:
     """Remove what earlier calls made, and nothing else."""
-    provenance = storage.join(folder, making.PROVENANCE)
-    if storage.exists(provenance):
-        for name, _ in storage.list_files(provenance):
-            with contextlib.suppress(ValueError):
-                day = datetime.date.fromisoformat(name.removesuffix(".json"))
-                making.remove_day(folder, day)
+    for day in list(_days_made(folder)):
+        making.remove_day(folder, day)
     for name in (COLUMNS_NAME, FILES_NAME):
         storage.remove(storage.join(folder, name))
 
