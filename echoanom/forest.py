@@ -69,7 +69,7 @@ def score_with_forest(
     MissingExtraError
         If krcf is not installed.
     TrainingError
-        If there are fewer than two days, or nothing was observed.
+        If there are too few rows to hold some back, or nothing was observed.
     CorruptionError
         If stored bytes are not what the manifest says.
     """

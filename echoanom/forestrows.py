@@ -144,7 +144,7 @@ def forest_rows(
     Raises
     ------
     TrainingError
-        If there are fewer than two days, or nothing was observed.
+        If there are too few rows to hold some back, or nothing was observed.
     CorruptionError
         If stored bytes are not what the manifest says.
     """

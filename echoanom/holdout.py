@@ -1,7 +1,8 @@
 """Which rows a model learns from, and which are held back to judge it.
 
 Whole days are held back, at the end of the record: neighbouring minutes are too alike
-for a random choice of windows to be a test of anything.
+for a random choice of windows to be a test of anything. Of a record within one day its
+last rows are.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Holdout:
     training, validation : RunTable
         The runs of either side; a run that crosses the boundary is cut there.
     training_days, validation_days : tuple of date
-        Days with rows on either side.
+        Days with rows on either side; the same one if there is only one.
     """
 
     training: RunTable
@@ -42,8 +43,10 @@ class Holdout:
     validation_days: tuple[datetime.date, ...]
 
 
-def hold_back(runs: RunTable, period_s: int, size: int, share: float) -> Holdout:
-    """Hold back whole days at the end.
+def hold_back(
+    runs: RunTable, period_s: int, size: int, share: float, *, whole_days: bool = False
+) -> Holdout:
+    """Hold back the end: whole days where there are two or more, else the last rows.
 
     Parameters
     ----------
@@ -55,24 +58,31 @@ def hold_back(runs: RunTable, period_s: int, size: int, share: float) -> Holdout
         Rows in a window.
     share : float
         Share of the rows to hold back, in (0, 1).
+    whole_days : bool
+        Whether rows of one day are refused.
 
     Returns
     -------
     Holdout
-        The fewest last days that hold this share of the rows, and at least one window.
+        The fewest last days that hold this share of the rows, and at least one window;
+        of one day, the fewest last rows that do.
 
     Raises
     ------
     TrainingError
-        If there are fewer than two days, or no window fits into either side.
+        If there is no row, no window fits into either side, or whole days are asked
+        for and there are fewer than two.
     """
     row_days = _times(runs, period_s) // DAY_S
     days, counts = np.unique(row_days, return_counts=True)
-    if len(days) < 2:
+    if len(days) < (2 if whole_days else 1):
+        least_days = "at least 2 days, to hold back the last" if whole_days else "a day"
         raise TrainingError(
-            "training needs rows on at least 2 days, to hold back the last, but there"
-            f" are rows on {len(days)}; convert more days, or include more time"
+            f"training needs rows on {least_days}, but there are rows on {len(days)};"
+            " convert more days, or include more time"
         )
+    if len(days) == 1:
+        return _hold_back_rows(runs, period_s, size, share)
     held = np.cumsum(counts[::-1])
     least = int(np.searchsorted(held, round(share * held[-1]))) + 1
     validation = runs
@@ -92,6 +102,34 @@ def hold_back(runs: RunTable, period_s: int, size: int, share: float) -> Holdout
         f" {len(days)} days; the longest run has {longest} rows: take a smaller window,"
         " or convert with a larger --max-gap"
     )
+
+
+def _hold_back_rows(runs: RunTable, period_s: int, size: int, share: float) -> Holdout:
+    """Hold back the last rows of a day, as few as have the share and hold a window."""
+    times = _times(runs, period_s)
+    rows = len(times)
+    # Where a gap cuts the end short, no window fits before the run that ends there.
+    whole = np.flatnonzero(runs.rows >= size)
+    begin = min(rows - round(share * rows), rows - 1)
+    if len(whole):
+        last = int(whole[-1])
+        begin = min(begin, int(runs.rows[: last + 1].sum()) - size)
+    boundary = int(times[max(begin, 0)])
+    training = select(runs, period_s, [(-_FOREVER, boundary)])
+    validation = select(runs, period_s, [(boundary, _FOREVER)])
+    if not (_fits(training, size) and _fits(validation, size)):
+        raise TrainingError(
+            f"a window of {size} rows must fit into a run of the rows to train on and"
+            f" into one of the last rows, which are held back, but of the {rows} rows of"
+            f" one day the longest run has {int(runs.rows.max())}: take a smaller"
+            " window, or convert more rows"
+        )
+    day = _dates(times[:1] // DAY_S)
+    return Holdout(training, validation, day, day)
+
+
+def _fits(runs: RunTable, size: int) -> bool:
+    return len(runs) > 0 and bool(runs.rows.max() >= size)
 
 
 def shards_of(manifest: Manifest, runs: RunTable) -> tuple[Shard, ...]:

@@ -108,8 +108,8 @@ def train(
     Raises
     ------
     TrainingError
-        If there are fewer than two days, the folder is taken, the training to resume
-        had other options, or the loss is no number.
+        If there are too few rows to hold some back, the folder is taken, the training
+        to resume had other options, or the loss is no number.
     OptionError
         If options exclude each other, or the rows do not fit on the device.
     StorageError

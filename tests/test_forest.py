@@ -114,7 +114,7 @@ def test_all_rows_to_learn_from_count_alike():
         (["--samples", "2049"], "--samples must be a whole number from 3 to 2048"),
         (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
         (["--validation", "1"], "--validation must be in (0, 1), got 1.0"),
-        (["--from", "2004-05-24"], "training needs rows on at least 2 days"),
+        (["--from", "2004-06-24"], "training needs rows on a day"),
         (["--out", "scores.txt"], "must end in .csv, got 'scores.txt'"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

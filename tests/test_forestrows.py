@@ -10,7 +10,6 @@ from datasets import PERIOD_S, small_dataset
 
 from echoanom import forestrows
 from echoanom.dataset import Dataset
-from echoanom.errors import TrainingError
 from echoanom.forestrows import forest_rows
 from echoanom.normalization import fit_normalization
 from echoanom.options import DAY_S, ForestOptions
@@ -62,6 +61,8 @@ def test_rows_left_out_are_not_learnt_from(dataset):
     assert len(times) and not ((times >= begin) & (times < end)).any()
 
 
-def test_one_day_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="at least 2 days"):
-        forest_rows(small_dataset(tmp_path, days=1), ForestOptions())
+def test_of_one_day_the_last_rows_are_held_back(tmp_path):
+    day = small_dataset(tmp_path, days=1)
+    held = forest_rows(day, ForestOptions(validation=0.25)).holdout
+    assert held.validation.rows.sum() == round(day.rows / 4)
+    assert held.training.rows.sum() + held.validation.rows.sum() == day.rows

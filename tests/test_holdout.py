@@ -75,12 +75,47 @@ def test_a_last_day_too_short_for_a_window_is_held_back_with_the_day_before():
     assert [day.day for day in holdout.validation_days] == [3, 4]
 
 
-@pytest.mark.parametrize("runs", [days(1), days(2), RunTable(*[np.empty(0, int)] * 3)])
-def test_fewer_than_two_days_are_refused(runs):
+NOTHING = RunTable(*[np.empty(0, int)] * 3)
+
+
+@pytest.mark.parametrize("runs", [days(1), days(2), NOTHING])
+def test_fewer_than_two_days_are_refused_where_whole_days_are_asked_for(runs):
     if len(runs) and runs.rows[0] > 1440:
         runs = select(runs, MINUTE, [(0, 3600)])
     with pytest.raises(TrainingError, match="at least 2 days"):
-        hold_back(runs, MINUTE, 8, 0.2)
+        hold_back(runs, MINUTE, 8, 0.2, whole_days=True)
+
+
+def test_nothing_at_all_is_refused():
+    with pytest.raises(TrainingError, match="needs rows on a day.* rows on 0"):
+        hold_back(NOTHING, MINUTE, 8, 0.2)
+
+
+@pytest.mark.parametrize(
+    "runs, share, held, first",
+    [
+        (table((0, 400)), 0.2, [80], 320),
+        # A share too small for a window holds one back.
+        (table((0, 400)), 0.001, [64], 336),
+        # A run too short for a window at the end is held back with one before it.
+        (table((0, 300), (310, 20)), 0.01, [64, 20], 236),
+        # The boundary cuts the run that it lies in.
+        (table((0, 200), (210, 200)), 0.5, [200], 210),
+    ],
+)
+def test_of_one_day_the_last_rows_are_held_back(runs, share, held, first):
+    holdout = hold_back(runs, MINUTE, 64, share)
+    assert holdout.validation.rows.tolist() == held
+    assert holdout.validation.start_s[0] == first * MINUTE
+    assert holdout.training.rows.sum() == runs.rows.sum() - sum(held)
+    day = (datetime.date(1970, 1, 1),)
+    assert holdout.training_days == holdout.validation_days == day
+
+
+@pytest.mark.parametrize("runs", [table((0, 100)), table((0, 60), (70, 60))])
+def test_a_day_without_room_for_a_window_on_either_side_is_refused(runs):
+    with pytest.raises(TrainingError, match="window of 64 rows .* of one day"):
+        hold_back(runs, MINUTE, 64, 0.2)
 
 
 def test_windows_that_fit_on_no_side_are_refused_with_the_longest_run():
@@ -95,7 +130,9 @@ def test_windows_that_fit_on_no_side_are_refused_with_the_longest_run():
     st.integers(1, 100),
     st.floats(0.01, 0.99),
 )
-def test_either_side_has_every_row_once_and_whole_days(gaps_and_rows, size, share):
+def test_either_side_has_every_row_once_and_the_later_ones_are_held_back(
+    gaps_and_rows, size, share
+):
     runs, start = [], 0
     for gap, rows in gaps_and_rows:
         runs.append((start + gap, rows))
@@ -108,17 +145,20 @@ def test_either_side_has_every_row_once_and_whole_days(gaps_and_rows, size, shar
     sides = holdout.training, holdout.validation
     assert sum(side.rows.sum() for side in sides) == whole.rows.sum()
     assert all(side.rows.max() >= size for side in sides)
-    found = [
+    times = [
         {
-            (start + i * MINUTE) // DAY_S
-            for start, rows in zip(side.start_s, side.rows, strict=True)
+            start + i * MINUTE
+            for start, rows in zip(side.start_s.tolist(), side.rows, strict=True)
             for i in range(rows)
         }
         for side in sides
     ]
-    assert max(found[0]) < min(found[1])
+    assert max(times[0]) < min(times[1])
+    found = [{time // DAY_S for time in side} for side in times]
     assert len(found[0]) == len(holdout.training_days)
     assert len(found[1]) == len(holdout.validation_days)
+    # Only a record of one day is cut within a day.
+    assert found[0].isdisjoint(found[1]) or len(found[0] | found[1]) == 1
 
 
 def assert_same_statistics(dataset: Dataset, training: RunTable) -> None:

@@ -399,10 +399,13 @@ def test_excluded_rows_are_in_no_window(dataset, tmp_path, monkeypatch):
     assert artifact.record.exclude == tuple(exclude)
 
 
-def test_fewer_than_two_days_are_refused(dataset, tmp_path):
+def test_of_one_day_the_last_rows_are_held_back(dataset, tmp_path):
     start = int(dataset.runs.start_s[0])
-    with pytest.raises(TrainingError, match="at least 2 days"):
-        run(dataset, str(tmp_path), include=[(start, start + DAY_S)])
+    artifact = run(dataset, str(tmp_path), include=[(start, start + DAY_S)])
+    record = artifact.record
+    assert record.training_days == record.validation_days == (record.training_days[0],)
+    assert artifact.calibration is not None
+    assert min(artifact.calibration.times) > start + DAY_S / 2
 
 
 def test_a_loss_that_is_no_number_ends_training_with_a_hint(dataset, tmp_path):

@@ -84,7 +84,11 @@ def plan_channels(
         If there is nothing to train on, or to hold back.
     """
     held = hold_back(
-        dataset.runs, dataset.period_s, options.window.size, options.training.validation
+        dataset.runs,
+        dataset.period_s,
+        options.window.size,
+        options.training.validation,
+        whole_days=True,
     )
     root = _root(dataset.path)
     shards = shards_of(dataset.manifest, held.training)

@@ -148,7 +148,7 @@ def export_rows(
     CloudError
         If something else is there.
     TrainingError
-        If there are fewer than two days, or nothing was observed.
+        If there are too few rows to hold some back, or nothing was observed.
     StorageError
         If something cannot be written.
     """

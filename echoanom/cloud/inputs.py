@@ -109,7 +109,10 @@ def open_inputs(
     about = _about(job, options.job.dataset_version)
     manifest = about.manifest
     window, training = options.window, options.training
-    holdout = hold_back(about.runs, about.period_s, window.size, training.validation)
+    # A job knows the statistics of whole days alone.
+    holdout = hold_back(
+        about.runs, about.period_s, window.size, training.validation, whole_days=True
+    )
     normalization = fit_normalization(
         training_statistics(about, holdout.training),
         training.normalization,
