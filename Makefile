@@ -10,6 +10,7 @@
 #   make format   put the code into its format
 #   make docs     write docs/cli.md, the pictures of the documentation and the notebook again
 #   make bench    how long start-up takes
+#   make results  what each model finds, and the page of it; DATA names the published records
 #   make measure  every other benchmark, and the page of what they measured
 #   make clean    remove what these targets made, the environment included
 
@@ -27,7 +28,7 @@ BIN = $(VENV)/bin
 ECHOANOM = $(BIN)/echoanom
 SOURCES = echoanom tests tools benchmarks examples
 
-.PHONY: demo test test-tfio test-serving quick browser check format docs bench measure clean python environment-all environment-dev
+.PHONY: demo test test-tfio test-serving quick browser check format docs bench measure results clean python environment-all environment-dev
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -119,6 +120,12 @@ measure: environment-dev
 	$(BIN)/python tools/performance_page.py $(RESULTS) docs/performance.md \
 		docs/images/throughput.png
 	$(BIN)/python tools/scale_page.py $(RESULTS) docs/scale.md
+
+# An interrupted run goes on where it was.
+DATA = ../shared/data
+results: environment-dev
+	$(BIN)/python benchmarks/detection.py --data $(DATA) --json $(RESULTS)/detection.json
+	$(BIN)/python tools/results_page.py $(RESULTS)/detection.json docs/results.md
 
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
