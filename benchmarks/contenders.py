@@ -19,7 +19,8 @@ class Contender:
     normalization : {'range', 'standard', 'robust'}
         How columns are scaled.
     window : int, optional
-        Rows in a window; those of the set if left out.
+        Rows in a window; those of the set if left out. Another number leaves the
+        model out of the published protocol.
     epochs : float
         Times the epochs of the set, for a network.
     reproduces : bool

@@ -167,7 +167,8 @@ def measure(
             found.append({**line, **_judge(table, one.series, observatory, rule)})
             if any(label.kind for label in one.series.labels):
                 found[-1] |= _budgets(table, one, observatory)
-            if one.series.published and not contender.random:
+            as_published = artifact.window.size == observatory.window
+            if one.series.published and as_published and not contender.random:
                 counts.append(_published(artifact, one, contender))
     whole: measuring.Figures = {"series": len(found)}
     for name in ("rows", "labelled_rows", "labels", "train_s", "score_s"):
