@@ -151,7 +151,7 @@ def compare(
         if events is None and contender.threshold is not None:
             events = detect(table, options or EventOptions(), contender.threshold)
         case = Case(table, labels, events, measures)
-        everything = np.ones(len(common))
+        everything = np.ones(case.rows)
         values, drawn = case.measure(everything), case.drawn()
         recall, precision = _thinned(*case.ranking.curve(everything))
         compared.append(

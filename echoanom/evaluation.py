@@ -24,12 +24,13 @@ from echoanom.errors import ScoresError
 from echoanom.evaluationoptions import EvaluationOptions
 from echoanom.eventmeasures import EventCase, FoundLabel, KindRecall, by_kind
 from echoanom.events import Event, detect
+from echoanom.judging import find_ground, judged_events
 from echoanom.labels import Label
 from echoanom.options import EventOptions
 from echoanom.ranking import Ranking
 from echoanom.scores import ScoreTable
 from echoanom.stamps import format_stamp
-from echoanom.stretches import in_stretches, row_ranges, run_starts, stretches
+from echoanom.stretches import in_stretches, run_starts, stretches
 from echoanom.vus import EVERY, PUBLISHED, Surface
 
 Interval = tuple[float, float] | None
@@ -45,6 +46,9 @@ class EventEvaluation:
         Number of events with scored rows.
     events_outside : int
         Events without any, which count nowhere.
+    events_unsure : int
+        Events on a label of kind ``unsure`` and on no other, which count nowhere
+        either.
     true_events : int
         Events that overlap a label.
     labels : int
@@ -81,6 +85,7 @@ class EventEvaluation:
 
     events: int
     events_outside: int
+    events_unsure: int
     true_events: int
     labels: int
     found_labels: int
@@ -106,13 +111,20 @@ class Evaluation:
     Attributes
     ----------
     rows : int
-        Rows with a score.
+        Rows with a score that are judged: all but those of `rows_unsure`.
     labelled_rows : int
         Those of them that overlap a label.
     labels : int
-        Labels with scored rows.
+        Labels with scored rows. Those that are false or unsure are not among them.
     labels_outside : int
         Labels without any, which count nowhere.
+    labels_false : int
+        Labels of kind ``false``: they are as if they were not there.
+    labels_unsure : int
+        Labels of kind ``unsure``: what they cover is not judged.
+    rows_unsure : int
+        Rows with a score that overlap an unsure label and no other. They count
+        nowhere.
     vus_pr : float
         Volume under the surface of precision, recall and buffer, as `echoanom.vus`
         says, with the thresholds that published values have.
@@ -141,6 +153,9 @@ class Evaluation:
     labelled_rows: int
     labels: int
     labels_outside: int
+    labels_false: int
+    labels_unsure: int
+    rows_unsure: int
     vus_pr: float
     vus_pr_exact: float
     vus_pr_silent: float
@@ -188,7 +203,10 @@ def evaluate(
         The scores. Rows without one are left out.
     labels : sequence of Label
         What is known to be unusual. They may overlap: a row is labelled once, a label
-        is found or not on its own.
+        is found or not on its own. A label of kind ``false`` says that nothing is
+        unusual there, and is left out. Where one of kind ``unsure`` overlaps no other,
+        nothing is judged: its rows count nowhere, nor does an event on it and on no
+        other label.
     events : sequence of Event, optional
         What was found.
     threshold : float, optional
@@ -206,9 +224,9 @@ def evaluate(
     Raises
     ------
     ScoresError
-        If no row has a score, no label overlaps a scored row, or all rows are
-        labelled: then nothing can be measured. Also if intervals are asked for and all
-        rows lie in one block.
+        If no row has a score, no label of something unusual overlaps a scored row, or
+        all rows are labelled: then nothing can be measured. Also if intervals are asked
+        for and all rows lie in one block.
     """
     if events is None and threshold is not None:
         events = detect(table, options or EventOptions(), threshold)
@@ -244,17 +262,18 @@ class Case:
         options: EvaluationOptions,
     ) -> None:
         scored = ~np.isnan(table.score)
-        times, score = table.times[scored], table.score[scored]
-        self._options, self._given = options, len(labels)
-        self._times = times
-        self._labels = _with_rows(times, table.period_s, labels)
-        spans = [(label.start, label.end) for label in self._labels]
+        every, score = table.times[scored], table.score[scored]
+        self._ground = find_ground(every, table.period_s, labels)
+        kept = ~self._ground.unjudged
+        times, score = every[kept], score[kept]
+        self._options, self._times = options, times
+        spans = [(label.start, label.end) for label in self._ground.labels]
         self._stretches = stretches(times, table.period_s, spans)
         self._marked = in_stretches(self._stretches, len(times))
         if self._marked.all():
             raise ScoresError(
-                f"some scored rows must lie outside the labels, but all {len(times)}"
-                " lie inside; score more of the time around them"
+                f"some scored rows must lie outside the labels, but all"
+                f" {int(scored.sum())} lie inside; score more of the time around them"
             )
         self.ranking = Ranking(self._marked, score)
         starts = run_starts(times, table.period_s)
@@ -262,11 +281,17 @@ class Case:
             Surface(score, self._stretches, starts, options.buffer, thresholds)
             for thresholds in (PUBLISHED, EVERY)
         )
-        self._events = (
-            None
-            if events is None
-            else EventCase(times, table.period_s, self._labels, events)
-        )
+        self._events = None
+        self._events_unsure = 0
+        if events is not None:
+            judged = judged_events(events, every, table.period_s, self._ground)
+            self._events = EventCase(times, table.period_s, self._ground.labels, judged)
+            self._events_unsure = len(events) - len(judged)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that are judged."""
+        return len(self._times)
 
     def measure(self, weights: NDArray[np.float64]) -> dict[str, float]:
         """Compute all measures.
@@ -274,7 +299,7 @@ class Case:
         Parameters
         ----------
         weights : ndarray of float64, shape (N,)
-            Weight of each scored row. Labels and events have that of their first row.
+            Weight of each row that is judged. Labels and events have that of their first row.
 
         Returns
         -------
@@ -338,13 +363,16 @@ class Case:
         Evaluation
             The measures, and their intervals.
         """
-        values = self.measure(np.ones(len(self._times)))
+        values = self.measure(np.ones(self.rows))
         drawn = self.drawn() if drawn is None else drawn
         return Evaluation(
-            rows=len(self._times),
+            rows=self.rows,
             labelled_rows=int(self._marked.sum()),
-            labels=len(self._labels),
-            labels_outside=self._given - len(self._labels),
+            labels=len(self._ground.labels),
+            labels_outside=self._ground.outside,
+            labels_false=self._ground.false,
+            labels_unsure=self._ground.unsure,
+            rows_unsure=int(self._ground.unjudged.sum()),
             vus_pr=values["vus_pr"],
             vus_pr_exact=values["vus_pr_exact"],
             vus_pr_silent=self._surface.silent_volume(),
@@ -366,11 +394,14 @@ class Case:
                 label.kind,
                 None if delay != delay else int(delay),
             )
-            for label, delay in zip(self._labels, case.delays.tolist(), strict=True)
+            for label, delay in zip(
+                self._ground.labels, case.delays.tolist(), strict=True
+            )
         )
         return EventEvaluation(
             events=len(case.true_events),
             events_outside=case.outside,
+            events_unsure=self._events_unsure,
             true_events=int(case.true_events.sum()),
             labels=len(by_label),
             found_labels=sum(label.found for label in by_label),
@@ -392,30 +423,3 @@ class Case:
 
 def _or_none(value: float) -> float | None:
     return None if value != value else value
-
-
-def _with_rows(
-    times: NDArray[np.int64], period_s: int, labels: Sequence[Label]
-) -> list[Label]:
-    """Return the labels that overlap a scored row."""
-    if not len(times):
-        raise ScoresError("there must be rows with a score, and there are none")
-    if not labels:
-        raise ScoresError("there must be at least one label, and there is none")
-    first, stop = row_ranges(
-        times,
-        period_s,
-        [label.start for label in labels],
-        [label.end for label in labels],
-    )
-    inside = [label for label, some in zip(labels, first < stop, strict=True) if some]
-    if not inside:
-        begin = min(label.start for label in labels)
-        end = max(label.end for label in labels)
-        raise ScoresError(
-            f"labels must overlap scored rows, but none of {len(labels)} does: scores"
-            f" are from {format_stamp(int(times[0]))} to"
-            f" {format_stamp(int(times[-1]) + period_s)}, labels from"
-            f" {format_stamp(begin)} to {format_stamp(end)}"
-        )
-    return inside

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from echoanom.texttable import read_text_table
 
+FALSE, UNSURE = "false", "unsure"
+"""Kinds of label that say that nothing is unusual, and that nobody can tell."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Label:
@@ -24,13 +27,29 @@ class Label:
     sensor : str
         The sensor that shows it; empty if it is not known.
     kind : str
-        What it is; empty if it is not known.
+        What it is; empty if it is not known. ``false`` says that nothing is unusual
+        there, and ``unsure`` that nobody can tell.
     """
 
     start: int
     end: int
     sensor: str = ""
     kind: str = ""
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether it says that something is unusual."""
+        return not (self.is_false or self.is_unsure)
+
+    @property
+    def is_false(self) -> bool:
+        """Whether it says that nothing is unusual."""
+        return self.kind.lower() == FALSE
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it says that nobody can tell."""
+        return self.kind.lower() == UNSURE
 
 
 def read_labels(path: str) -> tuple[Label, ...]:

@@ -498,6 +498,19 @@ def test_train_score_and_detect_are_quiet_and_tell_what_they_did(
     assert said["detect"].splitlines()[3].split()[1] == "2004-05-19T02:30:00Z"
 
 
+def test_what_a_reader_marked_false_is_learned_from(tmp_path: Path) -> None:
+    from echoanom.cli.model import intervals
+
+    (tmp_path / "marks.csv").write_text(
+        "start,end,sensor,kind\n"
+        "1970-01-01T00:00:00Z,1970-01-01T00:01:00Z,adcp,real\n"
+        "1970-01-01T00:02:00Z,1970-01-01T00:03:00Z,adcp,false\n"
+        "1970-01-01T00:04:00Z,1970-01-01T00:05:00Z,adcp,unsure\n"
+    )
+    include, exclude = intervals(None, None, str(tmp_path / "marks.csv"))
+    assert include is None and exclude == [(0, 60), (240, 300)]
+
+
 def test_an_interval_that_ends_before_it_starts_is_wrong_usage(
     dataset: str, tmp_path: Path, capsys: Capture
 ) -> None:

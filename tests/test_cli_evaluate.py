@@ -125,6 +125,32 @@ def test_what_cannot_be_done_is_said_in_one_line(
         assert len(captured.err.splitlines()) == 1
 
 
+def test_marks_of_a_report_are_told_apart(files: Path, capsys: Capture) -> None:
+    lines = (files / "labels.csv").read_text().splitlines()
+    lines[2] = lines[2].replace("ship", "unsure")
+    lines[3] = lines[3].replace("ship", "false")
+    (files / "marks.csv").write_text("\n".join(lines) + "\n")
+    assert run(files, "good.csv", "marks.csv", "--threshold", "4") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "426 rows, 1.4 % of them labelled; 1 label with scores, 0 without"
+    assert out[1:4] == [
+        "1 label left out, marked false",
+        "1 label marked unsure: 6 rows not judged",
+        "1 event not judged",
+    ]
+    assert out[6].startswith("2 events, 1 on a label; 1 of 1 label found")
+    arguments = ("good.csv", "weak.csv", "marks.csv", "--threshold", "4")
+    assert run(files, *arguments) == 0
+    assert "good.csv: 1 event not judged" in capsys.readouterr().out
+
+
+def test_marks_that_are_all_false_are_refused(files: Path, capsys: Capture) -> None:
+    text = (files / "labels.csv").read_text().replace(",ship", ",false")
+    (files / "marks.csv").write_text(text.replace("Z,,\n", "Z,,unsure\n"))
+    assert run(files, "good.csv", "marks.csv") == 1
+    assert "but of 3 each is of kind false or unsure" in capsys.readouterr().err
+
+
 def test_labels_of_another_time_are_refused_and_no_picture_is_left(
     files: Path, capsys: Capture
 ) -> None:

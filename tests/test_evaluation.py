@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -126,10 +127,82 @@ def test_rows_without_a_score_and_labels_without_rows_count_nowhere() -> None:
     assert (found.labels, found.labels_outside) == (1, 1)
 
 
+def test_a_label_marked_false_is_as_if_it_were_not_there() -> None:
+    score = np.random.default_rng(0).random(300)
+    score[20:30] += 1
+    score[200:210] += 1
+    real = minutes(20, 30)
+    found = evaluate(
+        make_table(score), [real, minutes(200, 210, "false")], threshold=1.0
+    )
+    without = evaluate(make_table(score), [real], threshold=1.0)
+    assert found.labels_false == 1 and without.labels_false == 0
+    assert dataclasses.replace(found, labels_false=0) == without
+    assert found.by_event is not None
+    assert (found.by_event.events, found.by_event.true_events) == (2, 1)
+    assert found.by_event.false_alarms_per_day == pytest.approx(1440 / 300)
+
+
+def test_what_is_marked_unsure_is_neither_a_hit_nor_a_false_alarm() -> None:
+    score = np.zeros(300)
+    score[20:30] = 1
+    # The event begins before the mark and ends behind it.
+    score[195:215] = 2
+    table = make_table(score)
+    labels = [minutes(20, 30), minutes(200, 210, "unsure")]
+    found = evaluate(table, labels, threshold=0.5)
+    assert (found.labels, found.labels_unsure, found.rows_unsure) == (1, 1, 10)
+    assert (found.rows, found.labelled_rows) == (290, 10)
+    assert found.by_event is not None
+    assert (found.by_event.events, found.by_event.events_unsure) == (1, 1)
+    assert found.by_event.precision == found.by_event.recall == 1.0
+    assert found.by_event.false_alarms_per_day == 0.0
+    assert list(found.by_event.kinds) == [NO_KIND]
+
+
+def test_an_event_on_a_label_and_on_an_unsure_one_has_found_the_label() -> None:
+    score = np.zeros(300)
+    score[20:60] = 1
+    labels = [minutes(20, 30), minutes(25, 60, "unsure")]
+    found = evaluate(make_table(score), labels, threshold=0.5)
+    assert (found.labelled_rows, found.rows_unsure) == (10, 30)
+    assert found.by_event is not None and found.by_event.events_unsure == 0
+    assert found.by_event.true_events == found.by_event.found_labels == 1
+    assert found.average_precision == 1.0
+
+
+def test_rows_marked_unsure_count_as_if_they_had_no_score() -> None:
+    score = np.random.default_rng(1).random(300)
+    score[20:30] += 0.5
+    blank = score.copy()
+    blank[100:140] = np.nan
+    marked = evaluate(make_table(score), [minutes(20, 30), minutes(100, 140, "unsure")])
+    missing = evaluate(make_table(blank), [minutes(20, 30)])
+    assert marked.rows == missing.rows == 260
+    for name in ("vus_pr", "vus_pr_exact", "average_precision", "roc_auc"):
+        assert getattr(marked, name) == getattr(missing, name)
+
+
+def test_labels_that_overlap_are_found_each_on_its_own_and_a_row_counts_once() -> None:
+    score = np.zeros(100)
+    score[10:15] = 1
+    labels = [minutes(10, 20), minutes(14, 30), minutes(16, 40), minutes(10, 20)]
+    found = evaluate(make_table(score), labels, threshold=0.5)
+    assert found.labelled_rows == 30
+    assert found.by_event is not None
+    assert [label.found for label in found.by_event.by_label] == [1, 1, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("score", "labels", "message"),
     [
         ([1.0, 2.0], [], "at least one label"),
+        (
+            [1.0, 2.0],
+            [minutes(0, 1, "false"), minutes(1, 2, "unsure")],
+            "something unusual, but of 2 each is of kind false or unsure; mark what",
+        ),
+        ([1.0, 2.0], [minutes(0, 1), minutes(1, 2, "unsure")], "all 2 lie inside"),
         ([np.nan, np.nan], [minutes(0, 1)], "rows with a score"),
         ([1.0, 2.0], [minutes(2, 9)], "none of 1 does: scores are from 1970-01-01T00"),
         ([1.0, 2.0], [minutes(0, 9)], "all 2 lie inside"),

@@ -32,6 +32,28 @@ def test_sensor_and_kind_may_be_left_out(tmp_path: Path) -> None:
     assert read_labels(str(path)) == (Label(1_422_748_800, 1_422_835_200),)
 
 
+@pytest.mark.parametrize(
+    ("kind", "unusual", "false", "unsure"),
+    [
+        ("", True, False, False),
+        ("real", True, False, False),
+        ("surge", True, False, False),
+        ("false", False, True, False),
+        ("False", False, True, False),
+        ("unsure", False, False, True),
+    ],
+)
+def test_marks_of_a_report_tell_what_is_unusual(
+    kind: str, unusual: bool, false: bool, unsure: bool
+) -> None:
+    label = Label(0, 60, kind=kind)
+    assert (label.is_unusual, label.is_false, label.is_unsure) == (
+        unusual,
+        false,
+        unsure,
+    )
+
+
 @pytest.mark.parametrize("end", ["2015-02-01T00:00:00Z", "2015-01-31T00:00:00Z"])
 def test_an_interval_that_does_not_end_after_its_start_is_refused(
     tmp_path: Path, end: str

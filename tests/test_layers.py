@@ -35,7 +35,7 @@ LAYERS = (
     " scoreparts windowerrors scorework scoring holdout forestrows forest checkpoints"
     " resuming feeding parallel fitting closedform training",
     "panels whereabouts pruning events outageoptions outages"
-    " eventmeasures evaluationoptions evaluation comparing",
+    " eventmeasures evaluationoptions judging evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"
     " imagecodes tracks livemodels livecharts livefigures pagetext pagefacts"
     " pagesources daycalendar livepage page reportindex report"

@@ -135,6 +135,9 @@ def forest(
     from echoanom.labels import read_labels
 
     opened = open_dataset(dataset)
+    known = (
+        [label for label in read_labels(labels) if label.is_unusual] if labels else []
+    )
     job: dict[str, Any] | None = None
     if trains:
         quiet_tensorflow()
@@ -169,7 +172,7 @@ def forest(
             options,
             include=include,
             exclude=left_out,
-            labels=read_labels(labels) if labels else None,
+            labels=None if labels is None else known,
             overwrite=overwrite,
             progress=progress,
         )

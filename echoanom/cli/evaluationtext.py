@@ -27,6 +27,7 @@ def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
     share = found["labelled_rows"] / found["rows"]
     lines = [
         _ground(found),
+        *_open_lines([found], [""]),
         f"VUS-PR {_with_interval(found, 'vus_pr')}, at every score"
         f" {_with_interval(found, 'vus_pr_exact')} (scores that say nothing:"
         f" {found['vus_pr_silent']:.3f})",
@@ -67,6 +68,7 @@ def comparison_lines(compared: Sequence[Mapping[str, Any]]) -> list[str]:
     share = first["labelled_rows"] / first["rows"]
     lines = [
         _ground(first),
+        *_open_lines(compared, [f"{name}: " for name in names]),
         *(
             f"{one['scores']}: {count(one['rows_left_out'], 'row')} left out, which"
             " others have no score for"
@@ -129,6 +131,26 @@ def _ground(found: Mapping[str, Any]) -> str:
         f" {count(found['labels'], 'label')} with scores,"
         f" {found['labels_outside']:,} without"
     )
+
+
+def _open_lines(
+    compared: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> list[str]:
+    """Tell what labels of no, or of unknown, unusual thing do."""
+    first, lines = compared[0], []
+    if first["labels_false"]:
+        lines.append(f"{count(first['labels_false'], 'label')} left out, marked false")
+    if first["labels_unsure"]:
+        lines.append(
+            f"{count(first['labels_unsure'], 'label')} marked unsure:"
+            f" {count(first['rows_unsure'], 'row')} not judged"
+        )
+        lines += [
+            f"{name}{count(one['by_event']['events_unsure'], 'event')} not judged"
+            for name, one in zip(names, compared, strict=True)
+            if one["by_event"] and one["by_event"]["events_unsure"]
+        ]
+    return lines
 
 
 def _event_measures(found: Mapping[str, Any]) -> list[str]:

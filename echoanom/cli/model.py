@@ -90,7 +90,7 @@ def intervals(
     include : list of (int, int) or None
         None takes everything.
     exclude : list of (int, int)
-        What is left out.
+        What is left out. A label of kind ``false`` says that it is usual, and is not.
     """
     from echoanom.labels import read_labels
 
@@ -102,7 +102,7 @@ def intervals(
             raise click.UsageError("--to must be later than --from")
         include = [(first, stop)]
     labels = read_labels(exclude) if exclude else ()
-    return include, [(label.start, label.end) for label in labels]
+    return include, [(x.start, x.end) for x in labels if not x.is_false]
 
 
 @command
