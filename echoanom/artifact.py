@@ -6,6 +6,8 @@
     normalization.json   how columns are scaled
     calibration.json     scores of the held-back days, for thresholds
     model.weights.h5     weights of the network, which is rebuilt from its options
+    model.iforest.npz    or the isolation forest,
+    model.rcf.msgpack    or the Random Cut Forest
     saved_model/1/       the network with normalisation, for TensorFlow Serving
 
 Nothing in it is code: reading it runs nothing but this package.
@@ -15,12 +17,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import platform
 import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -30,12 +32,20 @@ import xxhash
 from numpy.typing import NDArray
 
 import echoanom
-from echoanom import publishing, serving, storage
+from echoanom import publishing, storage
 from echoanom.columns import Column, columns_from_manifest, kind_mask
 from echoanom.dataset import Dataset
+from echoanom.detectors import (
+    FILES,
+    Detector,
+    Model,
+    detector,
+    file_of,
+    library_of,
+    read_model,
+)
 from echoanom.errors import ArtifactError, EchoanomError
 from echoanom.history import TrainingRecord
-from echoanom.networks import build_network
 from echoanom.normalization import Normalization
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 from echoanom.thresholds import Calibration
@@ -45,7 +55,6 @@ FORMAT = 1
 _ABOUT = "artifact.json"
 _NORMALIZATION = "normalization.json"
 _CALIBRATION = "calibration.json"
-_WEIGHTS = "model.weights.h5"
 _SAVED_MODEL = "saved_model/1"
 _NAMED_COLUMNS = 5
 
@@ -63,15 +72,15 @@ class Artifact:
     window : WindowOptions
         The windows it was trained on.
     network : ModelOptions
-        What the network is built from.
+        What the model is built from.
     training : TrainOptions
         How it was fitted.
     normalization : Normalization
         How columns are scaled.
     record : TrainingRecord
         What it was trained on, and how that went.
-    model : keras.Model
-        The network, with its weights.
+    model : Model
+        The network, with its weights, or the forest.
     calibration : Calibration, optional
         Scores of the held-back days.
     path : str
@@ -87,10 +96,15 @@ class Artifact:
     training: TrainOptions
     normalization: Normalization
     record: TrainingRecord
-    model: keras.Model
+    model: Model
     calibration: Calibration | None = None
     path: str = ""
     digest: str = ""
+
+    @property
+    def detector(self) -> Detector:
+        """The model in use."""
+        return detector(self.model, self.window.size)
 
     def check_columns(self, dataset: Dataset) -> None:
         """Check that a dataset has the columns and period this model knows.
@@ -138,10 +152,14 @@ class Artifact:
         -------
         ndarray of float32, shape (B, T, C)
             What the model makes of them, in the same units.
+
+        Raises
+        ------
+        ArtifactError
+            If the model reproduces nothing.
         """
         normalised = self.normalization.apply(values)
-        reproduced = self.model(normalised, training=False)
-        return self.normalization.invert(keras.ops.convert_to_numpy(reproduced))
+        return self.normalization.invert(self.detector.reproduce(normalised))
 
 
 def _named(labels: Sequence[str]) -> str:
@@ -187,9 +205,11 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
         If it cannot be written. Then the folder holds no artifact.
     """
     path = path.rstrip("/") or path
+    used, network = artifact.detector, artifact.network
+    content, weights_digest = used.content(network)
     files = {
         _NORMALIZATION: _json(artifact.normalization.as_json()),
-        _WEIGHTS: _weights(artifact),
+        file_of(network): content,
     }
     if artifact.calibration is not None:
         files[_CALIBRATION] = _json(artifact.calibration.as_json())
@@ -202,26 +222,32 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
                 "numpy": np.__version__,
                 "python": platform.python_version(),
                 "tensorflow": tf.__version__,
+                library_of(network): _version(library_of(network)),
             },
             "period_s": artifact.period_s,
             "window": artifact.window.as_json(),
-            "network": artifact.network.as_json(),
+            "network": network.as_json(),
             "training": artifact.training.as_json(),
             "record": artifact.record.as_json(),
             "columns": [column.as_json() for column in artifact.columns],
             "digests": {name: _digest(content) for name, content in files.items()},
-            "weights_digest": _weights_digest(artifact.model),
+            "weights_digest": weights_digest,
         }
     )
     # While the files of another artifact are replaced, there is none.
     storage.remove(storage.join(path, _ABOUT))
     for name, content in files.items():
         publishing.write_bytes(storage.join(path, name), content)
-    if artifact.calibration is None:
-        storage.remove(storage.join(path, _CALIBRATION))
-    with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
-        serving.export(artifact.model, artifact.normalization, folder)
-        copy_files(folder, storage.join(path, _SAVED_MODEL))
+    for name in (*FILES, _CALIBRATION):
+        if name not in files:
+            storage.remove(storage.join(path, name))
+    saved_model = storage.join(path, _SAVED_MODEL)
+    if used.reproduces:
+        with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
+            used.export(artifact.normalization, folder)
+            copy_files(folder, saved_model)
+    elif storage.exists(saved_model):
+        _remove_files(saved_model)
     publishing.write_bytes(storage.join(path, _ABOUT), about)
     return dataclasses.replace(artifact, path=path, digest=_digest(about))
 
@@ -248,34 +274,35 @@ def load_artifact(path: str) -> Artifact:
     """
     path = path.rstrip("/") or path
     content, about = _read_about(path)
-    files = _read_files(path, about)
-    try:
+    with _complete(path):
         columns = columns_from_manifest(about["columns"])
         window = WindowOptions.from_json(about["window"])
         network = ModelOptions.from_json(about["network"])
         training = TrainOptions.from_json(about["training"])
         record = TrainingRecord.from_json(about["record"])
         period_s = int(about["period_s"])
+    files = _read_files(path, about, file_of(network))
+    with _complete(path):
         normalization = Normalization.from_json(json.loads(files[_NORMALIZATION]))
         calibration = (
             Calibration.from_json(json.loads(files[_CALIBRATION]))
             if _CALIBRATION in files
             else None
         )
-    except (KeyError, TypeError, ValueError, EchoanomError) as error:
-        raise ArtifactError(
-            f"{path}: must be complete and of format {FORMAT}, but"
-            f" {type(error).__name__}: {error}; train again"
-        ) from None
     turns = normalization.turns(kind_mask(columns, "direction"))
-    model = build_network(window.size, len(columns), network, turns)
-    if not _set_weights(model, files[_WEIGHTS], about.get("weights_digest")):
-        raise ArtifactError(
-            f"{path}: its weights must fit the network of its options, but Keras"
-            f" {keras.__version__} cannot read them as"
-            f" Keras {about.get('versions', {}).get('keras')} wrote them; use that"
-            " version, or train again"
+    try:
+        model = read_model(
+            files[file_of(network)],
+            str(about.get("weights_digest")),
+            window.size,
+            len(columns),
+            network,
+            turns,
         )
+    except ArtifactError as error:
+        library = library_of(network)
+        version = about.get("versions", {}).get(library)
+        raise ArtifactError(f"{path}, made with {library} {version}: {error}") from None
     return Artifact(
         columns=columns,
         period_s=period_s,
@@ -315,35 +342,18 @@ def copy_files(folder: str, destination: str) -> None:
             )
 
 
-def _weights(artifact: Artifact) -> bytes:
-    """Return the weights alone: a compiled model would add its optimizer's."""
-    plain = build_network(artifact.window.size, len(artifact.columns), artifact.network)
-    plain.set_weights(artifact.model.get_weights())
-    with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
-        local = os.path.join(folder, _WEIGHTS)
-        plain.save_weights(local)
-        return storage.read_bytes(local)
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # a model that was loaded may do without it
 
 
-def _set_weights(model: keras.Model, weights: bytes, digest: str | None) -> bool:
-    """Set the weights, and tell whether they are those that were saved."""
-    with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
-        local = os.path.join(folder, _WEIGHTS)
-        with open(local, "wb") as file:
-            file.write(weights)
-        # A file of another layout makes some versions of Keras raise, and others warn
-        # and keep the random weights. The digest tells either way.
-        with warnings.catch_warnings(), contextlib.suppress(Exception):
-            warnings.simplefilter("ignore")
-            model.load_weights(local)
-    return _weights_digest(model) == digest
-
-
-def _weights_digest(model: keras.Model) -> str:
-    digest = xxhash.xxh3_128()
-    for array in model.get_weights():
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def _remove_files(folder: str) -> None:
+    for name, _ in storage.list_files(folder):
+        storage.remove(storage.join(folder, name))
+    for name in storage.list_folders(folder):
+        _remove_files(storage.join(folder, name))
 
 
 def _read_about(path: str) -> tuple[bytes, dict[str, Any]]:
@@ -366,11 +376,25 @@ def _read_about(path: str) -> tuple[bytes, dict[str, Any]]:
     return content, about
 
 
-def _read_files(path: str, about: Mapping[str, Any]) -> dict[str, bytes]:
+@contextlib.contextmanager
+def _complete(path: str) -> Iterator[None]:
+    """Say of what is missing or wrong in which artifact it is."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, EchoanomError) as error:
+        raise ArtifactError(
+            f"{path}: must be complete and of format {FORMAT}, but"
+            f" {type(error).__name__}: {error}; train again"
+        ) from None
+
+
+def _read_files(
+    path: str, about: Mapping[str, Any], model_file: str
+) -> dict[str, bytes]:
     digests = about.get("digests")
     listed = digests if isinstance(digests, dict) else {}
     files = {}
-    for name in (_NORMALIZATION, _WEIGHTS, _CALIBRATION):
+    for name in (_NORMALIZATION, model_file, _CALIBRATION):
         if name == _CALIBRATION and name not in listed:
             continue
         files[name] = storage.read_bytes(storage.join(path, name))

@@ -1,4 +1,4 @@
-"""Fit the baselines to the windows to train on: in closed form, without epochs.
+"""Fit the baselines to the windows to train on: at once, without epochs.
 
 They are held against the same held-back days as a trained network, and are used like
 it.
@@ -7,16 +7,19 @@ it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom import isolation
 from echoanom.batching import WindowBatches
+from echoanom.cellerrors import Forest
 from echoanom.checkpoints import TrainingState
 from echoanom.columns import kind_mask
-from echoanom.errors import OptionError
+from echoanom.cutforest import CutForest
+from echoanom.detectors import Model
+from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.networks import build_network
 from echoanom.options import ModelOptions
@@ -25,21 +28,19 @@ from echoanom.principal import Covariance, Principal, of_samples
 MOST_COLUMNS = 4096
 """Columns whose covariance is still computed; it takes 128 MiB, and minutes."""
 MOST_WINDOWS = 2048
-"""Windows that the components of windows are computed from."""
+"""Windows that components of windows, and forests, are computed from."""
 MOST_CELLS = 1 << 26
 """Cells of these windows; together they take 256 MiB."""
 
 Arrays = list[NDArray[np.float32]]
 
 
-def fit_at_once(
-    fitting: Fitting, network: ModelOptions
-) -> tuple[keras.Model, TrainingState]:
+def fit_at_once(fitting: Fitting, network: ModelOptions) -> tuple[Model, TrainingState]:
     """Fit a baseline.
 
     Components of rows are those of all rows of the windows to train on; components of
-    windows, those of a random choice of windows, by the seed. Missing cells are what
-    normalisation fills in.
+    windows, and forests, those of a random choice of windows, by the seed. Missing cells
+    are what normalisation fills in.
 
     Parameters
     ----------
@@ -50,16 +51,22 @@ def fit_at_once(
 
     Returns
     -------
-    model : keras.Model
-        With its weights.
+    model : Model
+        Fitted.
     state : TrainingState
-        As at the end of one epoch.
+        As at the end of one epoch; of a forest, which has no loss, without epochs.
 
     Raises
     ------
     OptionError
         If there are more columns than a covariance is computed for.
+    TrainingError
+        If there are too few windows.
+    MissingExtraError
+        If it needs a library that is not installed.
     """
+    if network.kind in _GROW:
+        return _grown(fitting, network)
     columns = fitting.dataset.columns
     directions = kind_mask(columns, "direction")
     turns = fitting.normalization.turns(directions)
@@ -103,17 +110,66 @@ def _of_rows(fitting: Fitting, components: int | None) -> Principal:
 
 
 def _of_windows(fitting: Fitting, components: int | None) -> Principal:
+    return of_samples(_chosen(fitting), components)
+
+
+def _chosen(fitting: Fitting, *, seen: bool = False) -> NDArray[np.float32]:
+    """Choose windows at random; if `seen`, of which anything was observed."""
     cells = fitting.window.size * len(fitting.dataset.columns)
     wanted = max(2, min(MOST_WINDOWS, MOST_CELLS // cells))
-    chosen = []
+    chosen = [np.empty((0, cells), dtype=np.float32)]
     count = 0
-    for values, _ in _batches(fitting, shuffle=True):
+    for values, observed in _batches(fitting, shuffle=True):
+        if seen:
+            values = values[observed.any(axis=(1, 2))]
         part = values[: wanted - count].reshape(-1, cells)
         chosen.append(part.copy())
         count += len(part)
         if count == wanted:
             break
-    return of_samples(np.concatenate(chosen), components)
+    return np.concatenate(chosen)
+
+
+def _grown(fitting: Fitting, network: ModelOptions) -> tuple[Forest, TrainingState]:
+    windows = _chosen(fitting, seen=True)
+    if len(windows) < 2:
+        raise TrainingError(
+            f"a forest needs at least 2 windows of {fitting.window.size} rows to train on"
+            f" of which something was observed, but there are {len(windows)}; take a"
+            " smaller window or stride, or more days"
+        )
+    fitting.progress("growing", 0, len(windows))
+    forest = _GROW[network.kind](fitting, network, windows)
+    fitting.progress("growing", len(windows), len(windows))
+    of_each = min(network.samples, len(windows))
+    how = f"{network.trees} trees of {of_each} of {len(windows)} windows"
+    return forest, TrainingState(stop_reason=f"fitted at once: {how}")
+
+
+def _isolation(
+    fitting: Fitting, network: ModelOptions, windows: NDArray[np.float32]
+) -> Forest:
+    seed = fitting.window.seed
+    return isolation.grow(windows, network.trees, network.samples, seed)
+
+
+def _cut(
+    fitting: Fitting, network: ModelOptions, windows: NDArray[np.float32]
+) -> Forest:
+    count, cells = windows.shape
+    seed = fitting.window.seed
+    forest = CutForest.planted(cells, network.trees, network.samples, seed)
+    step = fitting.window.batch_size
+    for begin in range(0, count, step):
+        forest.learn(windows[begin : begin + step])
+        fitting.progress("growing", min(begin + step, count), count)
+    return forest
+
+
+_GROW: dict[str, Callable[[Fitting, ModelOptions, NDArray[np.float32]], Forest]] = {
+    "iforest": _isolation,
+    "rcf": _cut,
+}
 
 
 def _means(fitting: Fitting, directions: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from echoanom.autoencoder import build_autoencoder
 from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
+from echoanom.detectors import Model
 from echoanom.devicerows import DeviceRows
 from echoanom.errors import DatasetError, TrainingError, TrainingStoppedError
 from echoanom.feeding import StreamFeed
@@ -172,13 +173,13 @@ class Fitting:
                 verbose=0,
             )
 
-    def calibrate(self, model: keras.Model) -> Calibration:
+    def calibrate(self, model: Model) -> Calibration:
         """Summarise the scores of the held-back days.
 
         Parameters
         ----------
-        model : keras.Model
-            The fitted network.
+        model : Model
+            The fitted network or forest.
 
         Returns
         -------

@@ -13,13 +13,12 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.cutforest import CutForest
 from echoanom.dataset import Dataset
-from echoanom.errors import MissingExtraError
 from echoanom.folding import empty_shares
 from echoanom.forestrows import Block, ForestRows, forest_rows
 from echoanom.options import ForestOptions
@@ -74,7 +73,9 @@ def score_with_forest(
         If stored bytes are not what the manifest says.
     """
     options = options or ForestOptions()
-    forest = _forest(len(dataset.columns), options)
+    forest = CutForest.planted(
+        len(dataset.columns), options.trees, options.samples, options.seed
+    )
     rows = forest_rows(dataset, options, include, exclude)
     _learn(forest, rows, progress)
     times = dataset.times()
@@ -108,51 +109,27 @@ def score_with_forest(
     )
 
 
-def _forest(columns: int, options: ForestOptions) -> Any:
-    try:
-        from krcf import RandomCutForest
-    except ImportError:
-        raise MissingExtraError("a Random Cut Forest", "baselines") from None
-    wanted: dict[str, Any] = {
-        "dimensions": columns,
-        "shingle_size": 1,
-        "num_trees": options.trees,
-        "sample_size": options.samples,
-        "random_seed": options.seed,
-        # All rows count alike, the first as much as the last: as in the built-in
-        # algorithm, and unlike in krcf's own default for streams.
-        "lambda": 0.0,
-        "initial_accept_fraction": 1.0,
-        "output_after": 1,
-    }
-    made: Any = RandomCutForest
-    return made(wanted)
-
-
-def _learn(forest: Any, rows: ForestRows, progress: Progress) -> None:
+def _learn(forest: CutForest, rows: ForestRows, progress: Progress) -> None:
     training = rows.holdout.training
     total, done = int(training.rows.sum()), 0
     progress("learning", 0, total)
     for block in rows.observed_blocks(training):
-        for values in block.values:
-            forest.update(values)
+        forest.learn(block.values)
         done += len(block.times)
         progress("learning", done, total)
 
 
 def _score(
-    forest: Any, block: Block, shares: NDArray[np.float16] | None
+    forest: CutForest, block: Block, shares: NDArray[np.float16] | None
 ) -> NDArray[np.float64]:
-    values, seen = block.values, np.asarray(block.observed.any(axis=1))
-    score = np.full(len(values), np.nan)
+    seen = np.asarray(block.observed.any(axis=1))
+    score = np.full(len(seen), np.nan)
+    score[seen] = forest.scores(block.values[seen])
     if shares is not None:
+        _, parts = forest.isolate(block.values[seen])
+        least = np.finfo(np.float64).tiny
         shares[~seen] = 0
-    for i in np.flatnonzero(seen).tolist():
-        score[i] = forest.score(values[i])
-        if shares is not None:
-            parts = forest.attribution(values[i])
-            by_column = np.add(parts["high"], parts["low"])
-            shares[i] = by_column / max(by_column.sum(), np.finfo(np.float64).tiny)
+        shares[seen] = parts / np.maximum(parts.sum(axis=1, keepdims=True), least)
     return score
 
 

@@ -19,7 +19,9 @@ OnError = Literal["fail", "skip"]
 StorageDtype = Literal["float32", "float16", "int16"]
 Codec = Literal["none", "zstd"]
 Output = Literal["sigmoid", "linear"]
-ModelKind = Literal["autoencoder", "pca", "pca-rows", "zscore", "step"]
+ModelKind = Literal[
+    "autoencoder", "pca", "pca-rows", "zscore", "step", "rcf", "iforest"
+]
 NormalizationKind = Literal["range", "standard", "robust"]
 Placement = Literal["host", "device"]
 
@@ -341,12 +343,17 @@ class ModelOptions(Options):
 
     Attributes
     ----------
-    kind : {'autoencoder', 'pca', 'pca-rows', 'zscore', 'step'}
+    kind : {'autoencoder', 'pca', 'pca-rows', 'zscore', 'step', 'rcf', 'iforest'}
         What reproduces windows: the autoencoder; the principal components of whole
-        windows, or of rows; each column's mean; the row before.
+        windows, or of rows; each column's mean; the row before. Or what tells how soon
+        a window is alone: a Random Cut Forest, or an isolation forest.
     components : int, optional
         Principal components. Left out: as many as explain 90 % of the variance, at
         most 32.
+    trees : int
+        Trees of a forest.
+    samples : int
+        Windows that each tree of a forest is grown from, at least 2.
     filters : tuple of int
         Filters of each encoder level; the decoder mirrors them. These and the following
         are the autoencoder's alone.
@@ -360,6 +367,8 @@ class ModelOptions(Options):
 
     kind: ModelKind = "autoencoder"
     components: int | None = None
+    trees: int = 100
+    samples: int = 256
     filters: tuple[int, ...] = (16, 8, 8)
     kernel: int = 4
     dropout: float = 0.0
@@ -369,6 +378,8 @@ class ModelOptions(Options):
         _require_choice("kind", self.kind, ModelKind)
         if self.components is not None:
             _require_whole("components", self.components, 1)
+        _require_whole("trees", self.trees, 1)
+        _require_whole("samples", self.samples, 2)
         _require(
             isinstance(self.filters, tuple)
             and len(self.filters) >= 1
@@ -396,7 +407,7 @@ class ModelOptions(Options):
 
     @property
     def is_fitted_at_once(self) -> bool:
-        """Whether it is fitted in closed form, without epochs."""
+        """Whether it is fitted without epochs."""
         return self.kind != "autoencoder"
 
     def as_json(self) -> dict[str, Any]:
@@ -419,6 +430,8 @@ _OPTIONS_OF: dict[ModelKind, tuple[str, ...]] = {
     "pca-rows": ("components",),
     "zscore": (),
     "step": (),
+    "rcf": ("trees", "samples"),
+    "iforest": ("trees", "samples"),
 }
 
 
@@ -504,7 +517,7 @@ def check_learning(network: ModelOptions, training: TrainOptions) -> None:
     """Refuse a model that cannot be fitted as is asked for.
 
     A sigmoid cannot reach the values of the standard normalisation, and what is fitted
-    in closed form has neither epochs nor a step size.
+    at once has neither epochs nor a step size.
 
     Parameters
     ----------

@@ -265,7 +265,7 @@ class Page:
         return self._shown
 
     def _compare_all(self) -> Iterator[Shown]:
-        if self._artifact is None:
+        if self._artifact is None or not self._artifact.detector.reproduces:
             return
         # A sensor that is silent or stuck was not found by what the model makes of it.
         found = [event for event in self._events if event.kind == "unusual"]
@@ -364,6 +364,8 @@ class Page:
     def _why_not(self) -> str:
         if self._artifact is None:
             return "Without a model there is no reconstruction."
+        if not self._artifact.detector.reproduces:
+            return "There is no reconstruction: the model is a forest."
         return (
             "There is no reconstruction: the event is not among the first"
             f" {self._options.top_events}, or the stretch of rows around its peak is"

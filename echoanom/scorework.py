@@ -14,6 +14,7 @@ import threading
 import tensorflow as tf
 
 from echoanom.artifact import load_artifact
+from echoanom.cellerrors import ErrorsOf
 from echoanom.dataset import open_dataset
 from echoanom.errors import ArtifactError, ClusterError
 from echoanom.folding import FoldedRows, between
@@ -21,7 +22,7 @@ from echoanom.manifest import RunTable
 from echoanom.options import WindowOptions
 from echoanom.reader import IndexedReader
 from echoanom.scoreparts import warm_up
-from echoanom.windowerrors import ErrorsOf, compile_errors, fold_batches, row_times
+from echoanom.windowerrors import fold_batches, row_times
 from echoanom.windowing import WindowIndex
 
 _LOADING = threading.Lock()  # for workers with several threads
@@ -120,7 +121,7 @@ def _load(
         )
     opened = open_dataset(f"{dataset}@{dataset_digest}")
     reader = IndexedReader(opened, artifact.normalization)
-    return reader, compile_errors(artifact.model), opened.period_s
+    return reader, artifact.detector.errors_of(), opened.period_s
 
 
 def threads() -> int:

@@ -12,11 +12,11 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from echoanom.artifact import Artifact
 from echoanom.dataset import Dataset
+from echoanom.detectors import Model, detector
 from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import ArtifactError
 from echoanom.folding import FoldedRows, empty_shares
@@ -29,7 +29,7 @@ from echoanom.scoreparts import cut
 from echoanom.scores import ScoreTable
 from echoanom.scorework import ScorePart, score_part, threads
 from echoanom.serving import CELLS_AT_ONCE
-from echoanom.windowerrors import compile_errors, fold_batches
+from echoanom.windowerrors import fold_batches
 from echoanom.windowing import Interval, WindowIndex, select
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _first_and_last(days: Sequence[str]) -> list[str]:
 def score_runs(
     dataset: Dataset,
     runs: RunTable,
-    model: keras.Model,
+    model: Model,
     normalization: Normalization,
     options: WindowOptions,
     progress: Progress = no_progress,
@@ -143,8 +143,8 @@ def score_runs(
         What is scored.
     runs : RunTable
         The runs to take windows from.
-    model : keras.Model
-        The network; float32 (B, T, C), normalised, to the same.
+    model : Model
+        The network, or the forest.
     normalization : Normalization
         How columns are scaled.
     options : WindowOptions
@@ -165,7 +165,7 @@ def score_runs(
     index = WindowIndex(runs, _in_order(options))
     rows = _Rows(covered_rows(runs, options), len(dataset.columns))
     reader = IndexedReader(dataset, normalization)
-    errors_of = compile_errors(model)
+    errors_of = detector(model, options.size).errors_of()
     taken = 0
     progress("scoring", 0, len(index))
     for windows, parts in fold_batches(

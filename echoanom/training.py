@@ -12,8 +12,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
-
 from echoanom import publishing, storage
 from echoanom.artifact import (
     Artifact,
@@ -26,6 +24,7 @@ from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.closedform import fit_at_once
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
+from echoanom.detectors import Model
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.history import TrainingRecord, history_csv, loss_curve
@@ -161,6 +160,7 @@ def train(
             checkpoint_every,
         )
         with _logs(model_dir, fresh=not checkpoint.exists()) as logs:
+            model: Model
             if network.is_fitted_at_once:
                 model, state = fit_at_once(fitting, network)
             else:
@@ -182,7 +182,7 @@ def train(
 def save_training(
     fitting: Fitting,
     network: ModelOptions,
-    model: keras.Model,
+    model: Model,
     state: TrainingState,
     model_dir: str,
     *,
@@ -198,8 +198,8 @@ def save_training(
         Its data and options.
     network : ModelOptions
         The network.
-    model : keras.Model
-        With the weights of the best epoch.
+    model : Model
+        Of a network, with the weights of the best epoch.
     state : TrainingState
         At the end.
     model_dir : str
@@ -314,6 +314,9 @@ def _write_history(model_dir: str, record: TrainingRecord) -> None:
     publishing.write_bytes(
         storage.join(model_dir, "history.csv"), history_csv(record.history)
     )
-    picture = loss_curve(record)
-    if picture is not None:
-        publishing.write_bytes(storage.join(model_dir, "loss.png"), picture)
+    picture = loss_curve(record) if record.history else None
+    name = storage.join(model_dir, "loss.png")
+    if picture is None:
+        storage.remove(name)
+    else:
+        publishing.write_bytes(name, picture)

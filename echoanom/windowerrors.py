@@ -1,70 +1,22 @@
 """Errors of windows in order of time: computed batch by batch, and folded to rows.
 
-What travels to TensorFlow are the rows that a batch of windows covers, each once; the
-graph frames them.
+What travels to a model are the rows that a batch of windows covers, each once; it frames
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from echoanom.autoencoder import cell_errors, mean_over_observed
+from echoanom.cellerrors import ErrorsOf
 from echoanom.folding import Fold, FoldedRows, sum_rows
 from echoanom.manifest import RunTable
 from echoanom.reader import IndexedReader
 from echoanom.rowspans import row_spans
-from echoanom.serving import require_tensorflow
 from echoanom.windowing import WindowIndex
-
-ErrorsOf = Callable[
-    [NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]],
-    tuple[tf.Tensor, tf.Tensor],
-]
-"""Computes the errors of windows from values and marks of rows, and their places."""
-
-
-def compile_errors(model: keras.Model) -> ErrorsOf:
-    """Make a model compute the errors of windows.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The network; float32 (B, T, C), normalised, to the same.
-
-    Returns
-    -------
-    callable
-        Takes values (float32) and whether they were observed (bool), both of shape
-        (R, C), and the place of each window's first row among them (int32, shape
-        (B,)). Returns squared errors of cells, float32, shape (B, T, C), 0 where
-        nothing was observed, and the mean of each window, float32, shape (B,).
-    """
-    require_tensorflow()
-    _, size, columns = model.input_shape
-    # One trace serves every batch, the last and smaller one too; `Model.predict` would
-    # hand back reconstructions, and errors would be left to NumPy.
-
-    @tf.function(  # type: ignore[untyped-decorator]
-        input_signature=[
-            tf.TensorSpec((None, columns), tf.float32),
-            tf.TensorSpec((None, columns), tf.bool),
-            tf.TensorSpec((None,), tf.int32),
-        ]
-    )
-    def errors(
-        values: tf.Tensor, observed: tf.Tensor, places: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        frame = places[:, tf.newaxis] + tf.range(size)
-        windows, seen = tf.gather(values, frame), tf.gather(observed, frame)
-        found = cell_errors(windows, seen, model(windows, training=False))
-        return found, mean_over_observed(found, seen, axis=(1, 2))
-
-    return errors  # type: ignore[no-any-return]
 
 
 def fold_batches(
@@ -82,7 +34,7 @@ def fold_batches(
     reader : IndexedReader
         Gives the rows.
     errors_of : callable
-        As `compile_errors` makes it.
+        As `Detector.errors_of` gives it.
     runs : RunTable
         The runs that windows are taken from.
     period_s : int
@@ -106,8 +58,8 @@ def fold_batches(
             row_times(runs, period_s, span.rows),
             span.observed,
             span.places,
-            errors.numpy(),
-            window_errors.numpy(),
+            errors,
+            window_errors,
         )
         yield len(span.places), fold.add(sums)
     yield 0, fold.finish()

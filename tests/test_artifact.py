@@ -101,7 +101,7 @@ def test_a_failed_write_leaves_no_artifact(saved, copy, monkeypatch):
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("echoanom.artifact.serving.export", fail)
+    monkeypatch.setattr("echoanom.detectors.serving.export", fail)
     with pytest.raises(OSError, match="No space left"):
         save_artifact(saved, str(copy))
     assert not artifact_exists(str(copy))

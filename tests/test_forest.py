@@ -94,19 +94,6 @@ def test_how_rows_are_cut_into_blocks_changes_no_score(hard, monkeypatch):
     )
 
 
-def test_all_rows_to_learn_from_count_alike():
-    # The mean position of the rows that trees keep is the middle of the stream; a
-    # forest that forgets has it near the end.
-    from echoanom.forest import _forest
-
-    forest = _forest(1, ForestOptions())
-    rows = 20_000
-    for position in range(rows):
-        forest.update([float(position)])
-    low, high = (forest.density([rows * share]) for share in (0.25, 0.75))
-    assert 0.6 < low / high < 1.6
-
-
 @pytest.mark.parametrize(
     ("option", "rule"),
     [

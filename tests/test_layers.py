@@ -31,9 +31,10 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable alarmrates rules thresholds scores labels"
     " stretches ranking vus affiliation bootstrap standstill",
-    "principal autoencoder fixedlayers networks serving history artifact folding"
-    " scoreparts windowerrors scorework scoring holdout forestrows forest checkpoints"
-    " resuming feeding parallel fitting closedform training",
+    "principal isolation cutforest autoencoder fixedlayers networks serving"
+    " cellerrors detectors history artifact folding scoreparts windowerrors scorework"
+    " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
+    " closedform training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions judging evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"
@@ -63,18 +64,16 @@ HEAVY_AT_TOP = {
     "autoencoder": {"keras"},
     "fixedlayers": {"keras"},
     "networks": {"keras"},
-    "closedform": {"keras"},
     "serving": {"tensorflow", "keras"},
+    "cellerrors": {"tensorflow", "keras"},
+    "detectors": {"keras"},
     "artifact": {"tensorflow", "keras"},
-    "windowerrors": {"tensorflow", "keras"},
     "scorework": {"tensorflow"},
-    "scoring": {"keras"},
     "checkpoints": {"keras"},
     "resuming": {"keras"},
     "feeding": {"tensorflow"},
     "parallel": {"tensorflow", "keras"},
     "fitting": {"tensorflow", "keras"},
-    "training": {"keras"},
     "cloud": {"tensorflow", "keras"},
 }
 

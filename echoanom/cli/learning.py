@@ -13,13 +13,16 @@ _KINDS = {
     "kind": Flag(
         "--model-kind",
         "What reproduces windows: the autoencoder; a baseline: the principal components"
-        " of windows, or of rows, each column's mean, the row before.",
+        " of windows, or of rows, each column's mean, the row before. Or what tells how"
+        " soon a window is alone: a Random Cut Forest, an isolation forest.",
     ),
     "components": Flag(
         "--components",
         "Principal components of pca and pca-rows.",
         default="those of 90 % of the variance, at most 32",
     ),
+    "trees": Flag("--trees", "Trees of rcf and iforest."),
+    "samples": Flag("--samples", "Windows that each tree is grown from."),
 }
 
 

@@ -158,11 +158,16 @@ def training_lines(summary: Mapping[str, Any]) -> list[str]:
         Lines.
     """
     history = summary["history"]
-    best = min(history, key=lambda epoch: float(epoch["validation_loss"]))
+    epochs = f"{count(len(history), 'epoch')}, " if history else ""
+    lines = [f"{summary['model']}: {epochs}{summary['stop_reason']}"]
+    if history:
+        best = min(history, key=lambda epoch: float(epoch["validation_loss"]))
+        lines.append(
+            f"best epoch {best['epoch']}: loss {best['loss']:.4g}, on held-back days"
+            f" {best['validation_loss']:.4g}"
+        )
     return [
-        f"{summary['model']}: {count(len(history), 'epoch')}, {summary['stop_reason']}",
-        f"best epoch {best['epoch']}: loss {best['loss']:.4g}, on held-back days"
-        f" {best['validation_loss']:.4g}",
+        *lines,
         f"trained on {_days(summary['training_days'])}; held back"
         f" {_days(summary['validation_days'])}",
     ]

@@ -90,7 +90,8 @@ def write_model_dir(artifact_path: str, folder: str) -> None:
     if f"{_SAVED_MODEL}/saved_model.pb" not in names:
         raise ArtifactError(
             f"{artifact_path}: must hold a SavedModel in {_SAVED_MODEL} to be served, but"
-            " has none; train again"
+            " has none; train a network again; a forest has none, and scores by"
+            " `echoanom score`"
         )
     for name in names:
         inside = name.removeprefix(f"{_SAVED_MODEL}/")

@@ -1,0 +1,175 @@
+"""Errors of windows and of their cells, as a network makes them and as a forest does.
+
+A network's are squared differences to what it reproduces. A forest reproduces nothing:
+its errors are parts of its score, scaled so that the mean over a window's observed cells
+is the score, as the mean of a network's is the window's error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from echoanom.autoencoder import cell_errors, mean_over_observed
+from echoanom.serving import require_tensorflow
+
+Errors = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+ErrorsOf = Callable[[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int32]], Errors]
+"""Computes the errors of windows.
+
+It takes normalised values (float32) and whether they were observed (bool), both of shape
+(R, C), and the place of each window's first row among them (int32, shape (B,)). It
+returns errors of cells, float32, shape (B, T, C), 0 where nothing was observed, and the
+mean over the observed cells of each window, float32, shape (B,), 0 if there are none.
+"""
+
+
+def network_errors(model: keras.Model) -> ErrorsOf:
+    """Make a network compute the errors of windows.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network; float32 (B, T, C), normalised, to the same.
+
+    Returns
+    -------
+    callable
+        As `ErrorsOf` says; the errors are squared.
+    """
+    require_tensorflow()
+    _, size, columns = model.input_shape
+    # One trace serves every batch, the last and smaller one too; `Model.predict` would
+    # hand back reconstructions, and errors would be left to NumPy.
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec((None, columns), tf.float32),
+            tf.TensorSpec((None, columns), tf.bool),
+            tf.TensorSpec((None,), tf.int32),
+        ]
+    )
+    def errors(
+        values: tf.Tensor, observed: tf.Tensor, places: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        frame = places[:, tf.newaxis] + tf.range(size)
+        windows, seen = tf.gather(values, frame), tf.gather(observed, frame)
+        found = cell_errors(windows, seen, model(windows, training=False))
+        return found, mean_over_observed(found, seen, axis=(1, 2))
+
+    def errors_of(
+        values: NDArray[np.float32],
+        observed: NDArray[np.bool_],
+        places: NDArray[np.int32],
+    ) -> Errors:
+        of_cells, of_windows = errors(values, observed, places)
+        return of_cells.numpy(), of_windows.numpy()
+
+    return errors_of
+
+
+class Forest(Protocol):
+    """Random trees that tell how soon a sample is alone."""
+
+    @property
+    def dimensions(self) -> int:
+        """Cells of a sample, D."""
+
+    def isolate(
+        self, samples: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Score samples.
+
+        Parameters
+        ----------
+        samples : ndarray of float32, shape (B, D)
+            The samples.
+
+        Returns
+        -------
+        score : ndarray of float64, shape (B,)
+            The larger, the more unusual.
+        parts : ndarray of float64, shape (B, D)
+            What each cell has in it; at least 0, and of no scale.
+        """
+
+    def content(self) -> bytes:
+        """Return the forest as a file.
+
+        Returns
+        -------
+        bytes
+            All of it.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class ForestErrors:
+    """A forest that computes the errors of windows, as `ErrorsOf` says.
+
+    Attributes
+    ----------
+    forest : Forest
+        Its samples are windows, row after row.
+    size : int
+        Rows in a window, T.
+    """
+
+    forest: Forest
+    size: int
+
+    def __call__(
+        self,
+        values: NDArray[np.float32],
+        observed: NDArray[np.bool_],
+        places: NDArray[np.int32],
+    ) -> Errors:
+        """Compute the errors of windows.
+
+        Every row has the window's score: what is said of a row is the mean over the
+        windows that cover it. Which row of a window a tree happens to look at says
+        little; which columns, over all rows, says where the score comes from.
+
+        What the forest says of cells that were not observed, it says of what they were
+        filled with. So it is dealt out among those that were.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (R, C)
+            Normalised; a missing cell holds what normalisation fills in.
+        observed : ndarray of bool, shape (R, C)
+            Whether they were observed.
+        places : ndarray of int32, shape (B,)
+            Index of each window's first row among the R.
+
+        Returns
+        -------
+        of_cells : ndarray of float32, shape (B, T, C)
+            Parts of the score times the number of observed cells of their row.
+        of_windows : ndarray of float32, shape (B,)
+            The score; 0 where nothing was observed.
+        """
+        frame = places[:, np.newaxis] + np.arange(self.size)
+        seen = observed[frame]
+        cells = np.zeros(seen.shape, dtype=np.float32)
+        score = np.zeros(len(places), dtype=np.float32)
+        some = np.flatnonzero(seen.any(axis=(1, 2)))
+        samples, seen = values[frame[some]], seen[some]
+        found, parts = self.forest.isolate(samples.reshape(len(some), -1))
+        parts = np.where(seen, parts.reshape(seen.shape), 0)
+        parts = np.where(seen, parts.sum(axis=1, keepdims=True), 0)
+        # Where no tree looked at what was observed, no cell has more in it than another.
+        parts[seen & (parts.sum(axis=2, keepdims=True) <= 0)] = 1
+        count = np.count_nonzero(seen, axis=2)
+        total = np.where(count > 0, parts.sum(axis=2), 1)
+        scale = found[:, np.newaxis] * count / total
+        cells[some] = parts * scale[:, :, np.newaxis]
+        score[some] = found
+        return cells, score
