@@ -8,7 +8,7 @@
 #   make browser  Chromium for the tests of the report, from Debian's packages
 #   make check    format, lint, types and docstrings
 #   make format   put the code into its format
-#   make docs     write docs/cli.md, the pictures of the documentation and the notebook again
+#   make docs     write docs/cli.md, the pictures of the documentation and the notebooks again
 #   make bench    how long start-up takes
 #   make results  what each model finds, and the page of it; DATA names the published records
 #   make measure  every other benchmark, and the page of what they measured
@@ -106,6 +106,7 @@ docs: environment-dev demo
 	$(BIN)/python tools/cli_reference.py docs/cli.md
 	$(BIN)/python tools/make_pictures.py $(OUTPUT)/pictures docs/images
 	$(BIN)/jupytext --update --to ipynb examples/tutorial_sagemaker.py
+	$(BIN)/python tools/make_gallery.py examples docs/images
 
 bench: environment-dev
 	$(BIN)/python benchmarks/startup.py
