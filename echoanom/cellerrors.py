@@ -83,21 +83,24 @@ class Forest(Protocol):
         """Cells of a sample, D."""
 
     def isolate(
-        self, samples: NDArray[np.float32]
+        self, samples: NDArray[np.float32], observed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Score samples.
+        """Score samples by what was observed of them.
 
         Parameters
         ----------
         samples : ndarray of float32, shape (B, D)
             The samples.
+        observed : ndarray of bool, shape (B, D)
+            Which of their cells were observed, at least one of each.
 
         Returns
         -------
         score : ndarray of float64, shape (B,)
             The larger, the more unusual.
         parts : ndarray of float64, shape (B, D)
-            What each cell has in it; at least 0, and of no scale.
+            What each cell has in it; at least 0, and of no scale. 0 where nothing was
+            observed.
         """
 
     def content(self) -> bytes:
@@ -137,9 +140,6 @@ class ForestErrors:
         windows that cover it. Which row of a window a tree happens to look at says
         little; which columns, over all rows, says where the score comes from.
 
-        What the forest says of cells that were not observed, it says of what they were
-        filled with. So it is dealt out among those that were.
-
         Parameters
         ----------
         values : ndarray of float32, shape (R, C)
@@ -162,8 +162,9 @@ class ForestErrors:
         score = np.zeros(len(places), dtype=np.float32)
         some = np.flatnonzero(seen.any(axis=(1, 2)))
         samples, seen = values[frame[some]], seen[some]
-        found, parts = self.forest.isolate(samples.reshape(len(some), -1))
-        parts = np.where(seen, parts.reshape(seen.shape), 0)
+        flat = (len(some), samples.shape[1] * samples.shape[2])
+        found, parts = self.forest.isolate(samples.reshape(flat), seen.reshape(flat))
+        parts = parts.reshape(seen.shape)
         parts = np.where(seen, parts.sum(axis=1, keepdims=True), 0)
         # Where no tree looked at what was observed, no cell has more in it than another.
         parts[seen & (parts.sum(axis=2, keepdims=True) <= 0)] = 1

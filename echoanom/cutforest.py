@@ -105,30 +105,51 @@ class CutForest:
         """
         return np.array([self._forest.score(vector) for vector in vectors], np.float64)
 
+    def attribution(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Tell which numbers of vectors are unusual.
+
+        Parameters
+        ----------
+        vectors : ndarray of float32, shape (B, D)
+            The vectors.
+
+        Returns
+        -------
+        ndarray of float64, shape (B, D)
+            What each number adds to the score, by being too high or too low.
+        """
+        parts = np.empty(vectors.shape)
+        for vector, part in zip(vectors, parts, strict=True):
+            found = self._forest.attribution(vector)
+            np.add(found["high"], found["low"], out=part)
+        return parts
+
     def isolate(
-        self, samples: NDArray[np.float32]
+        self, samples: NDArray[np.float32], observed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Score vectors, and tell which of their numbers are unusual.
+        """Score vectors by those of their numbers that were observed.
+
+        What the others add to the score is left out, and what is left is scaled to as
+        many numbers as a vector has.
 
         Parameters
         ----------
         samples : ndarray of float32, shape (B, D)
             The vectors.
+        observed : ndarray of bool, shape (B, D)
+            Which of their numbers were observed, at least one of each.
 
         Returns
         -------
         score : ndarray of float64, shape (B,)
-            The larger, the more unusual.
+            The larger, the more unusual; the forest's score where all was observed.
         parts : ndarray of float64, shape (B, D)
-            The forest's attribution: what each number adds to the score, by being too
-            high or too low.
+            What each number has in it; 0 where nothing was observed.
         """
-        parts = np.empty(samples.shape)
-        for vector, part in zip(samples, parts, strict=True):
-            found = self._forest.attribution(vector)
-            np.add(found["high"], found["low"], out=part)
+        parts = np.where(observed, self.attribution(samples), 0)
         # What the numbers add is the score; to ask for it would take as long again.
-        return parts.sum(axis=1), parts
+        share = np.count_nonzero(observed, axis=1) / samples.shape[1]
+        return parts.sum(axis=1) / share, parts
 
     def content(self) -> bytes:
         """Return the forest as a file.

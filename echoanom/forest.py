@@ -126,7 +126,7 @@ def _score(
     score = np.full(len(seen), np.nan)
     score[seen] = forest.scores(block.values[seen])
     if shares is not None:
-        _, parts = forest.isolate(block.values[seen])
+        parts = forest.attribution(block.values[seen])
         least = np.finfo(np.float64).tiny
         shares[~seen] = 0
         shares[seen] = parts / np.maximum(parts.sum(axis=1, keepdims=True), least)

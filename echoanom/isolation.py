@@ -23,6 +23,7 @@ from echoanom.errors import ArtifactError, MissingExtraError
 
 _LEAF = -1
 _UNREADABLE = (EOFError, KeyError, OSError, TypeError, ValueError, zipfile.BadZipFile)
+_PATHS_AT_ONCE = 1 << 20
 _TYPES = {
     "roots": np.int32,
     "cells": np.int32,
@@ -65,12 +66,14 @@ class IsolationForest:
     counts: NDArray[np.int32]
 
     def isolate(
-        self, samples: NDArray[np.float32]
+        self, samples: NDArray[np.float32], observed: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Score samples, and tell which cells isolate them.
 
         The score is that of [1]_, Eq. 2: 2 to the power of −E[h] / c, where h is the
-        length of a sample's path through a tree, and c what it is on average.
+        length of a sample's path through a tree, and c what it is on average. Where a
+        tree splits by a cell that was not observed, the sample goes both ways, with the
+        shares of the samples that the tree was grown from.
 
         A split counts for its cell by the bits it isolates the sample by, log2 of the
         samples before it over those after it: where one of 256 is cut off, 8; where
@@ -82,13 +85,16 @@ class IsolationForest:
         ----------
         samples : ndarray of float32, shape (B, D)
             The samples.
+        observed : ndarray of bool, shape (B, D)
+            Which of their cells were observed.
 
         Returns
         -------
         score : ndarray of float64, shape (B,)
             In (0, 1]; the larger, the more unusual.
         parts : ndarray of float64, shape (B, D)
-            What each cell has in it; at least 0, and of no scale.
+            What each cell has in it; at least 0, and of no scale. 0 where nothing was
+            observed.
 
         References
         ----------
@@ -99,30 +105,47 @@ class IsolationForest:
            Engineering Applications of Artificial Intelligence 119, 105730,
            doi:10.1016/j.engappai.2022.105730.
         """
+        score, parts = np.empty(len(samples)), np.empty(samples.shape)
+        step = max(1, _PATHS_AT_ONCE // (len(self.roots) * self.samples))
+        whole = observed.all(axis=1)
+        # Where all was observed, a sample has one path in each tree.
+        for rows in (np.flatnonzero(whole), *_cut(np.flatnonzero(~whole), step)):
+            score[rows], parts[rows] = self._isolate(samples[rows], observed[rows])
+        return score, parts
+
+    def _isolate(
+        self, samples: NDArray[np.float32], observed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         count, trees = len(samples), len(self.roots)
-        # A pair is a sample in a tree; those that are not at a leaf go one node down.
-        node = np.tile(self.roots, count)
-        length = np.zeros(len(node))
-        going = np.flatnonzero(self.cells[node] != _LEAF)
+        # A pair is a sample in a tree. Each way it goes is at a node, and has a share.
+        pair, node = np.arange(count * trees), np.tile(self.roots, count)
+        share = np.ones(len(pair))
+        length = np.zeros(len(pair))
         steps = []
-        while len(going):
-            at = node[going]
-            sample, cell = going // trees, self.cells[at]
-            below = np.where(
-                samples[sample, cell] <= self.thresholds[at],
-                self.left[at],
-                self.right[at],
+        while len(pair):
+            ended = self.cells[node] == _LEAF
+            rest = share * average_path(self.counts[node])
+            length += np.bincount(pair[ended], rest[ended], minlength=len(length))
+            pair, node, share = pair[~ended], node[~ended], share[~ended]
+            length += np.bincount(pair, share, minlength=len(length))
+            sample, cell = pair // trees, self.cells[node]
+            seen = observed[sample, cell]
+            to_left = samples[sample, cell] <= self.thresholds[node]
+            below = np.where(to_left, self.left[node], self.right[node])
+            bits = np.log2(self.counts[node] / self.counts[below])
+            place = sample * self.dimensions + cell
+            steps.append((pair[seen], place[seen], (share * bits)[seen]))
+            both = ~seen
+            ways = [(pair[seen], below[seen], share[seen])]
+            for side in (self.left[node[both]], self.right[node[both]]):
+                part = self.counts[side] / self.counts[node[both]]
+                ways.append((pair[both], side, share[both] * part))
+            pair, node, share = (
+                np.concatenate(parts) for parts in zip(*ways, strict=True)
             )
-            bits = np.log2(self.counts[at] / self.counts[below])
-            steps.append((going, sample * self.dimensions + cell, bits))
-            node[going] = below
-            length[going] += 1
-            going = going[self.cells[below] != _LEAF]
-        length += average_path(self.counts[node])
         parts = np.zeros(count * self.dimensions)
         for pairs, place, bits in steps:
-            weights = bits / length[pairs]
-            parts += np.bincount(place, weights, minlength=len(parts))
+            parts += np.bincount(place, bits / length[pairs], minlength=len(parts))
         mean = length.reshape(count, trees).mean(axis=1)
         usual = float(average_path(np.array([self.samples]))[0])
         return np.exp2(-mean / usual), parts.reshape(count, self.dimensions)
@@ -198,6 +221,10 @@ class IsolationForest:
             and ((below > np.tile(inner, 2)) & (below < nodes)).all()
             and (self.counts >= 1).all()
         )
+
+
+def _cut(rows: NDArray[np.intp], step: int) -> list[NDArray[np.intp]]:
+    return [rows[begin : begin + step] for begin in range(0, len(rows), step)]
 
 
 def average_path(counts: NDArray[Any]) -> NDArray[np.float64]:

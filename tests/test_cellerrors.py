@@ -19,13 +19,15 @@ class Fixed:
         self.parts = parts
         self.samples = np.empty(0)
 
-    def isolate(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def isolate(
+        self, samples: np.ndarray, observed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         self.samples = samples
         score = 1 + np.arange(len(samples), dtype=np.float64)
         if self.parts is not None:
-            return score, np.tile(self.parts.ravel(), (len(samples), 1))
+            return score, np.where(observed, self.parts.ravel(), 0)
         rng = np.random.default_rng(0)
-        return score, rng.random((len(samples), self.dimensions))
+        return score, np.where(observed, rng.random(observed.shape), 0)
 
     def content(self) -> bytes:
         return b""
@@ -66,7 +68,7 @@ def test_columns_share_the_score_by_what_was_observed_of_them() -> None:
     parts = np.zeros((SIZE, COLUMNS))
     parts[0, 1], parts[1, 1], parts[2, 3], parts[2, 0] = 1, 2, 1, 5
     values, observed, _ = rows()
-    observed[2, 0] = False  # what the forest says of it is said of a fill
+    observed[2, 0] = False
     cells, _ = ForestErrors(Fixed(parts), SIZE)(
         values, observed, np.zeros(1, dtype=np.int32)
     )

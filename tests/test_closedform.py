@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import distributed
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,12 +19,15 @@ from echoanom.artifact import Artifact, load_artifact
 from echoanom.batching import WindowBatches
 from echoanom.cli import main
 from echoanom.cloud.hyperparameters import Hyperparameters, JobOptions
+from echoanom.cloud.server import load_model, model_dir
 from echoanom.columns import kind_mask
+from echoanom.connecting import connect
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import OptionError
 from echoanom.holdout import hold_back
 from echoanom.options import ModelOptions, TableOptions, TrainOptions, WindowOptions
+from echoanom.reader import IndexedReader
 from echoanom.scoring import score
 from echoanom.training import train
 
@@ -52,6 +57,12 @@ def models(
     return {
         kind: fit(dataset, folder / kind, network) for kind, network in KINDS.items()
     }
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[distributed.Client]:
+    with connect("local", 2) as client:
+        yield client
 
 
 def fit(dataset: Dataset, folder: Path, network: ModelOptions) -> Artifact:
@@ -168,6 +179,62 @@ def test_history_has_one_epoch_and_says_how_much_is_explained(
         assert epoch.loss > 0 and epoch.validation_loss > 0
         assert artifact.record.stop_reason.startswith("fitted at once")
         assert ("components explain" in artifact.record.stop_reason) == ("pca" in kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_workers_score_it_as_one_process_does(
+    kind: str,
+    dataset: Dataset,
+    models: dict[str, Artifact],
+    client: distributed.Client,
+) -> None:
+    here = score(dataset, models[kind], batch_size=8)
+    there = score(dataset, models[kind], batch_size=8, client=client)
+    np.testing.assert_array_equal(there.score, here.score)
+    np.testing.assert_array_equal(there.shares, here.shares)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_gives_rows_the_same_scores(
+    kind: str, dataset: Dataset, models: dict[str, Artifact]
+) -> None:
+    expected = score(dataset, models[kind])
+    run = int(dataset.runs.rows.argmax())
+    first, rows = int(dataset.runs.first_row[run]), int(dataset.runs.rows[run])
+    values, observed = IndexedReader(dataset).rows(first, rows)
+    values = np.where(observed, values, np.nan)
+    with model_dir(models[kind].path) as folder:
+        about, predict = load_model(folder)
+        found = predict("rows", values)["row_error"]
+    assert about.window == SIZE
+    start = int(np.searchsorted(expected.times, dataset.runs.start_s[run]))
+    # What was filled is drawn, and goes into the model, but is missing for a server.
+    whole = observed.all(axis=1)
+    whole = np.convolve(~whole, np.ones(2 * SIZE + 1), mode="same") == 0
+    assert whole.sum() >= 10
+    np.testing.assert_allclose(
+        found[whole],
+        expected.score[start : start + rows][whole],
+        rtol=1e-3,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_report_shows_what_it_makes_of_an_event(
+    kind: str, dataset: Dataset, models: dict[str, Artifact], tmp_path: Path
+) -> None:
+    scores, events = str(tmp_path / "s.csv"), str(tmp_path / "e.csv")
+    out, model = tmp_path / "r.html", ["--model", models[kind].path]
+    assert main(["score", dataset.path, *model, "--out", scores]) == 0
+    rule = ["--threshold", "quantile:0.98"]
+    assert main(["detect", scores, "--out", events, *rule]) == 0
+    assert len(pd.read_csv(events)) >= 1
+    given = [*model, "--scores", scores, "--events", events, "--out", str(out)]
+    pictures = tmp_path / "pictures"
+    assert main(["report", dataset.path, *given, "--png", str(pictures)]) == 0
+    assert kind in out.read_text()
+    assert list(pictures.glob("*event-1*"))
 
 
 @pytest.mark.parametrize("kind, everything", [("pca", 30), ("pca-rows", 5)])

@@ -29,6 +29,23 @@ def forest() -> CutForest:
     return planted
 
 
+def isolate(forest: CutForest, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Score vectors of which all was observed."""
+    return forest.isolate(vectors, np.ones(vectors.shape, dtype=bool))
+
+
+def test_what_numbers_add_that_were_not_observed_is_left_out(forest: CutForest) -> None:
+    vectors = usual(200, seed=8)
+    expected = forest.scores(vectors)
+    vectors[:, 2] = 20
+    observed = np.ones(vectors.shape, dtype=bool)
+    observed[:, 2] = False
+    score, parts = forest.isolate(vectors, observed)
+    assert (parts[:, 2] == 0).all()
+    assert forest.scores(vectors).mean() > 2 * expected.mean()
+    assert score.mean() < 1.2 * expected.mean()
+
+
 def test_all_vectors_to_learn_from_count_alike() -> None:
     # The mean position of the vectors that trees keep is the middle of the stream; a
     # forest that forgets has it near the end.
@@ -42,7 +59,7 @@ def test_all_vectors_to_learn_from_count_alike() -> None:
 
 def test_what_the_numbers_add_is_the_score(forest: CutForest) -> None:
     vectors = usual(20, seed=1)
-    score, parts = forest.isolate(vectors)
+    score, parts = isolate(forest, vectors)
     assert parts.shape == (20, CELLS) and (parts >= 0).all()
     np.testing.assert_allclose(parts.sum(axis=1), score)
     np.testing.assert_allclose(score, forest.scores(vectors), rtol=1e-6)
@@ -51,7 +68,7 @@ def test_what_the_numbers_add_is_the_score(forest: CutForest) -> None:
 def test_a_number_that_is_far_off_has_most_of_the_score(forest: CutForest) -> None:
     vectors = usual(CELLS, seed=2)
     vectors[np.arange(CELLS), np.arange(CELLS)] += 20
-    score, parts = forest.isolate(vectors)
+    score, parts = isolate(forest, vectors)
     assert (parts.argmax(axis=1) == np.arange(CELLS)).all()
     assert score.min() > 2 * forest.scores(usual(50, seed=4)).mean()
 
@@ -62,8 +79,8 @@ def test_a_forest_that_was_stored_scores_the_same_bit_for_bit(
     loaded = CutForest.from_content(forest.content())
     assert loaded.dimensions == CELLS
     for ours, theirs in zip(
-        forest.isolate(usual(30, seed=5)),
-        loaded.isolate(usual(30, seed=5)),
+        isolate(forest, usual(30, seed=5)),
+        isolate(loaded, usual(30, seed=5)),
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
@@ -88,7 +105,7 @@ def test_bounds_that_are_not_kept_change_no_score(
     assert len(smaller.content()) < len(forest.content())
     vectors = usual(20, seed=7)
     np.testing.assert_array_equal(
-        smaller.isolate(vectors)[1], forest.isolate(vectors)[1]
+        isolate(smaller, vectors)[1], isolate(forest, vectors)[1]
     )
 
 

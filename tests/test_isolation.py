@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import IsolationForest as Reference
 
+from echoanom import isolation
 from echoanom.errors import ArtifactError, MissingExtraError
 from echoanom.isolation import IsolationForest, average_path, grow
 
@@ -28,6 +29,13 @@ def usual(count: int, cells: int = CELLS, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def forest() -> IsolationForest:
     return grow(usual(500), trees=100, per_tree=256, seed=3)
+
+
+def isolate(
+    forest: IsolationForest, samples: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Score samples of which all was observed."""
+    return forest.isolate(samples, np.ones(samples.shape, dtype=bool))
 
 
 @given(
@@ -59,41 +67,64 @@ def test_scores_are_those_of_scikit_learn(
         max_samples=min(per_tree, count),
         random_state=seed % 2**32,
     ).fit(samples)
-    score, parts = grow(samples, trees, per_tree, seed).isolate(others)
+    score, parts = isolate(grow(samples, trees, per_tree, seed), others)
     np.testing.assert_allclose(score, -reference.score_samples(others), atol=1e-6)
     assert (parts >= 0).all() and np.isfinite(parts).all()
 
 
 def slow_isolation(
-    forest: IsolationForest, sample: np.ndarray
+    forest: IsolationForest, sample: np.ndarray, observed: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Follow one sample's path through every tree, one node after the other."""
+    """Follow one sample's ways through every tree, one node after the other."""
     lengths, parts = [], np.zeros(forest.dimensions)
-    for root in forest.roots.tolist():
-        node, length, bits = root, 0.0, np.zeros(forest.dimensions)
-        while forest.left[node] >= 0:
-            cell = forest.cells[node]
-            side = (
-                forest.left if sample[cell] <= forest.thresholds[node] else forest.right
+
+    def follow(node: int, share: float, bits: np.ndarray) -> float:
+        count = forest.counts[node]
+        if forest.left[node] < 0:
+            return share * float(average_path(np.array([count]))[0])
+        cell = forest.cells[node]
+        sides = forest.left[node], forest.right[node]
+        if not observed[cell]:
+            return share + sum(
+                follow(side, share * forest.counts[side] / count, bits)
+                for side in sides
             )
-            bits[cell] += np.log2(forest.counts[node] / forest.counts[side[node]])
-            node, length = side[node], length + 1
-        length += float(average_path(forest.counts[[node]])[0])
-        lengths.append(length)
-        parts += bits / length
+        side = sides[0] if sample[cell] <= forest.thresholds[node] else sides[1]
+        bits[cell] += share * np.log2(count / forest.counts[side])
+        return share + follow(side, share, bits)
+
+    for root in forest.roots.tolist():
+        bits = np.zeros(forest.dimensions)
+        lengths.append(follow(root, 1.0, bits))
+        parts += bits / lengths[-1]
     usual_length = float(average_path(np.array([forest.samples]))[0])
     return 2 ** (-np.mean(lengths) / usual_length), parts
 
 
+@pytest.mark.parametrize("share", [1.0, 0.7, 0.2, 0.0])
 def test_paths_are_followed_as_a_plain_loop_follows_them(
-    forest: IsolationForest,
+    forest: IsolationForest, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(isolation, "_PATHS_AT_ONCE", 100 * 256 * 4)
     samples = 2 * usual(15, seed=4)
-    score, parts = forest.isolate(samples)
+    observed = np.random.default_rng(5).random(samples.shape) < share
+    score, parts = forest.isolate(samples, observed)
+    assert (parts[~observed] == 0).all()
     for i, sample in enumerate(samples):
-        expected = slow_isolation(forest, sample)
+        expected = slow_isolation(forest, sample, observed[i])
         assert score[i] == pytest.approx(expected[0], rel=1e-12)
         np.testing.assert_allclose(parts[i], expected[1], rtol=1e-12)
+
+
+def test_what_was_not_observed_may_be_anything(forest: IsolationForest) -> None:
+    samples, observed = usual(20, seed=6), np.ones((20, CELLS), dtype=bool)
+    observed[:, 2] = False
+    other = samples.copy()
+    other[:, 2] = 1e6
+    for ours, theirs in zip(
+        forest.isolate(samples, observed), forest.isolate(other, observed), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_the_average_path_is_that_of_the_paper() -> None:
@@ -108,15 +139,15 @@ def test_the_average_path_is_that_of_the_paper() -> None:
 def test_a_cell_that_is_far_off_has_most_of_the_score(forest: IsolationForest) -> None:
     samples = np.zeros((CELLS, CELLS), dtype=np.float32)
     samples[np.arange(CELLS), np.arange(CELLS)] = 8
-    score, parts = forest.isolate(samples)
+    score, parts = isolate(forest, samples)
     assert (parts.argmax(axis=1) == np.arange(CELLS)).all()
     assert (parts.max(axis=1) > 0.4 * parts.sum(axis=1)).all()
-    usual_score, _ = forest.isolate(np.zeros((1, CELLS), dtype=np.float32))
+    usual_score, _ = isolate(forest, np.zeros((1, CELLS), dtype=np.float32))
     assert (score > usual_score + 0.05).all()
 
 
 def test_no_samples_have_no_scores(forest: IsolationForest) -> None:
-    score, parts = forest.isolate(np.empty((0, CELLS), dtype=np.float32))
+    score, parts = isolate(forest, np.empty((0, CELLS), dtype=np.float32))
     assert score.shape == (0,) and parts.shape == (0, CELLS)
 
 
@@ -130,7 +161,7 @@ def test_a_forest_that_was_stored_scores_the_same(forest: IsolationForest) -> No
         )
     samples = usual(50, seed=5)
     for ours, theirs in zip(
-        forest.isolate(samples), loaded.isolate(samples), strict=True
+        isolate(forest, samples), isolate(loaded, samples), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
 
