@@ -23,7 +23,7 @@ from echoanom.outageoptions import OutageOptions
 from echoanom.panels import find_panels
 from echoanom.progress import Progress, no_progress
 from echoanom.reader import IndexedReader
-from echoanom.scores import ScoreTable
+from echoanom.scores import ScoreTable, check_scored
 from echoanom.stamps import format_stamp
 from echoanom.standstill import (
     Standstill,
@@ -127,6 +127,7 @@ def find_outages(
 
 
 def _check(dataset: Dataset, table: ScoreTable) -> None:
+    check_scored(dataset, table)
     if dataset.period_s != table.period_s:
         raise ScoresError(
             f"{dataset.path}: must have a row every {table.period_s} s as the scores"

@@ -24,7 +24,7 @@ from echoanom.page import Page, dataset_span
 from echoanom.progress import Progress, no_progress
 from echoanom.reportindex import index
 from echoanom.reportoptions import ReportOptions
-from echoanom.scores import ScoreTable
+from echoanom.scores import ScoreTable, check_scored
 from echoanom.thresholds import Threshold
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Source:
         ArtifactError
             If the model is one of other columns.
         ScoresError
-            If the scores are of a time the dataset does not have.
+            If the scores are of a time or of columns the dataset does not have.
         OptionError
             If an option names a sensor the dataset does not have.
         """
@@ -86,6 +86,7 @@ class Source:
             )
         if self.artifact is not None:
             self.artifact.check_columns(self.dataset)
+        check_scored(self.dataset, self.table)
         times = self.table.times
         if not len(times) or not np.isin(times, self.dataset.times()).any():
             raise ScoresError(

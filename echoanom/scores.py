@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from echoanom import publishing, storage
 from echoanom.columns import Column, columns_from_manifest
+from echoanom.dataset import Dataset
 from echoanom.errors import OptionError, ScoresError
 from echoanom.options import EventOptions
 from echoanom.rules import parse_rule
@@ -132,6 +133,35 @@ class ScoreTable:
             return Threshold(value, rule, source)
         rates = calibration.alarm_rates(options or EventOptions())
         return Threshold(value, rule, source, rates.basis(parsed.value))
+
+
+def check_scored(dataset: Dataset, table: ScoreTable) -> None:
+    """Refuse scores of columns that a dataset does not have.
+
+    A dataset may have more columns than were scored, for example a sensor that came
+    later.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What is said to have been scored.
+    table : ScoreTable
+        The scores. One that does not name its columns passes.
+
+    Raises
+    ------
+    ScoresError
+        If the dataset lacks a column.
+    """
+    has = {column.label for column in dataset.columns}
+    lacking = [column.label for column in table.columns if column.label not in has]
+    if lacking:
+        more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+        raise ScoresError(
+            f"{dataset.path}: must have the {len(table.columns)} columns that the scores"
+            f" are of, but lacks {', '.join(lacking[:3])}{more}; name the dataset that"
+            " was scored"
+        )
 
 
 def sensor_shares(

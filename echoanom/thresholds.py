@@ -118,7 +118,10 @@ class Calibration:
         values = values[order]
         count = len(values)
         if count == 0:
-            raise ScoresError("a calibration needs at least one score, got none")
+            raise ScoresError(
+                "thresholds need at least one score of the days held back, but no row of"
+                " them has one; take days in which something was observed"
+            )
         if not np.isfinite(values[[0, -1]]).all():
             raise ScoresError(
                 "scores must be finite, got an infinite one; the model may have"

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from datasets import write_tables
 
+from echoanom.columns import Column
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import OptionError, ScoresError
@@ -171,6 +172,22 @@ def test_a_dataset_of_other_time_or_period_is_refused(dataset: Dataset) -> None:
         find_outages(dataset, later)
     with pytest.raises(ScoresError, match="a row every 900 s as the scores"):
         find_outages(dataset, dataclasses.replace(table, period_s=900))
+
+
+def test_scores_of_columns_that_the_dataset_lacks_are_refused(
+    dataset: Dataset,
+) -> None:
+    other = (*dataset.columns, Column("depth", "glider", "m"))
+    shares = np.zeros((dataset.rows, len(other)), dtype=np.float16)
+    table = scores_of(dataset)
+    shares = shares[: len(table.times)]
+    told = dataclasses.replace(table, columns=other, shares=shares)
+    with pytest.raises(ScoresError, match="lacks glider/depth; name the dataset that"):
+        find_outages(dataset, told)
+    fewer = dataclasses.replace(
+        table, columns=dataset.columns[:1], shares=shares[:, :1]
+    )
+    assert find_outages(dataset, fewer) == find_outages(dataset, table)
 
 
 @pytest.mark.parametrize("name", ["silent_min", "stuck_min"])
