@@ -129,7 +129,6 @@ def artifact(dataset: Dataset) -> Any:
         ),
         path="some/model",
         digest="0123",
-        detector=SimpleNamespace(reproduces=True),
         reconstruct=lambda values: np.nan_to_num(values) * 0.9,
     )
 
