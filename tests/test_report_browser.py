@@ -105,6 +105,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         ),
         path="some/model",
         digest="0123",
+        detector=SimpleNamespace(reproduces=True),
         reconstruct=lambda values: np.nan_to_num(values) * 0.9,
     )
     path = str(folder / "report.html")
