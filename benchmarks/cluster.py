@@ -153,7 +153,7 @@ def save_model(dataset: str, folder: str) -> None:
         columns=opened.columns,
         period_s=opened.period_s,
         window=WindowOptions(size=WINDOW),
-        network=ModelOptions(),
+        network=ModelOptions(kind="autoencoder"),
         training=TrainOptions(),
         normalization=fit_normalization(opened.statistics(), "range"),
         record=record,

@@ -75,8 +75,11 @@ class Contender:
 _FIELDS = dataclasses.fields(Contender)
 
 CONTENDERS: dict[str, Contender] = {
-    "autoencoder": Contender(ModelOptions(), "range"),
-    "autoencoder, standard": Contender(ModelOptions(output="linear")),
+    "residual": Contender(ModelOptions()),
+    "autoencoder": Contender(ModelOptions(kind="autoencoder"), "range"),
+    "autoencoder, standard": Contender(
+        ModelOptions(kind="autoencoder", output="linear")
+    ),
     "pca": Contender(ModelOptions(kind="pca")),
     "pca-rows": Contender(ModelOptions(kind="pca-rows")),
     "zscore": Contender(ModelOptions(kind="zscore")),

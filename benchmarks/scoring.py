@@ -220,6 +220,7 @@ def with_echoanom(
     ndarray of float32, shape (windows,)
         Their errors.
     """
+    from echoanom.detectors import detector
     from echoanom.scoring import score_runs
 
     runs = RunTable(
@@ -234,7 +235,7 @@ def with_echoanom(
     rows = score_runs(
         day.dataset,
         runs,
-        day.model,
+        detector(day.model, WINDOW),
         day.normalization,
         WindowOptions(WINDOW, 1, batch_size),
         progress,

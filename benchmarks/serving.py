@@ -121,7 +121,7 @@ def prepare(folder: str, columns: int, rows: int) -> tuple[str, Floats]:
         columns=dataset.columns,
         period_s=dataset.period_s,
         window=WindowOptions(WINDOW),
-        network=ModelOptions(),
+        network=ModelOptions(kind="autoencoder"),
         training=TrainOptions(),
         normalization=fit_normalization(dataset.statistics(), "range"),
         record=TrainingRecord(

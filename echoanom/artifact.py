@@ -4,6 +4,7 @@
 
     artifact.json        written last: with it the artifact exists
     normalization.json   how columns are scaled
+    weighing.json        what errors count for; of a network alone
     calibration.json     scores of the held-back days, for thresholds
     model.weights.h5     weights of the network, which is rebuilt from its options
     model.iforest.npz    or the isolation forest,
@@ -49,11 +50,13 @@ from echoanom.history import TrainingRecord
 from echoanom.normalization import Normalization
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 from echoanom.thresholds import Calibration
+from echoanom.weighing import Weighing
 
 FORMAT = 1
 
 _ABOUT = "artifact.json"
 _NORMALIZATION = "normalization.json"
+_WEIGHING = "weighing.json"
 _CALIBRATION = "calibration.json"
 _SAVED_MODEL = "saved_model/1"
 _NAMED_COLUMNS = 5
@@ -81,6 +84,8 @@ class Artifact:
         What it was trained on, and how that went.
     model : Model
         The network, with its weights, or the forest.
+    weighing : Weighing, optional
+        What a network's errors count for; plain squared errors if left out.
     calibration : Calibration, optional
         Scores of the held-back days.
     path : str
@@ -97,6 +102,7 @@ class Artifact:
     normalization: Normalization
     record: TrainingRecord
     model: Model
+    weighing: Weighing | None = None
     calibration: Calibration | None = None
     path: str = ""
     digest: str = ""
@@ -104,7 +110,7 @@ class Artifact:
     @property
     def detector(self) -> Detector:
         """The model in use."""
-        return detector(self.model, self.window.size)
+        return detector(self.model, self.window.size, self.weighing)
 
     def check_columns(self, dataset: Dataset) -> None:
         """Check that a dataset has the columns and period this model knows.
@@ -211,6 +217,8 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
         _NORMALIZATION: _json(artifact.normalization.as_json()),
         file_of(network): content,
     }
+    if artifact.weighing is not None:
+        files[_WEIGHING] = _json(artifact.weighing.as_json())
     if artifact.calibration is not None:
         files[_CALIBRATION] = _json(artifact.calibration.as_json())
     about = _json(
@@ -238,7 +246,7 @@ def save_artifact(artifact: Artifact, path: str) -> Artifact:
     storage.remove(storage.join(path, _ABOUT))
     for name, content in files.items():
         publishing.write_bytes(storage.join(path, name), content)
-    for name in (*FILES, _CALIBRATION):
+    for name in (*FILES, _WEIGHING, _CALIBRATION):
         if name not in files:
             storage.remove(storage.join(path, name))
     saved_model = storage.join(path, _SAVED_MODEL)
@@ -284,6 +292,11 @@ def load_artifact(path: str) -> Artifact:
     files = _read_files(path, about, file_of(network))
     with _complete(path):
         normalization = Normalization.from_json(json.loads(files[_NORMALIZATION]))
+        weighing = (
+            Weighing.from_json(json.loads(files[_WEIGHING]))
+            if _WEIGHING in files
+            else None
+        )
         calibration = (
             Calibration.from_json(json.loads(files[_CALIBRATION]))
             if _CALIBRATION in files
@@ -298,6 +311,7 @@ def load_artifact(path: str) -> Artifact:
             len(columns),
             network,
             turns,
+            None if normalization.varies is None else normalization.varies.tolist(),
         )
     except ArtifactError as error:
         library = library_of(network)
@@ -312,6 +326,7 @@ def load_artifact(path: str) -> Artifact:
         normalization=normalization,
         record=record,
         model=model,
+        weighing=weighing,
         calibration=calibration,
         path=path,
         digest=_digest(content),
@@ -394,8 +409,8 @@ def _read_files(
     digests = about.get("digests")
     listed = digests if isinstance(digests, dict) else {}
     files = {}
-    for name in (_NORMALIZATION, model_file, _CALIBRATION):
-        if name == _CALIBRATION and name not in listed:
+    for name in (_NORMALIZATION, model_file, _WEIGHING, _CALIBRATION):
+        if name in (_WEIGHING, _CALIBRATION) and name not in listed:
             continue
         files[name] = storage.read_bytes(storage.join(path, name))
         if _digest(files[name]) != listed.get(name):

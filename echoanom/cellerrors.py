@@ -1,6 +1,6 @@
 """Errors of windows and of their cells, as a network makes them and as a forest does.
 
-A network's are squared differences to what it reproduces. A forest reproduces nothing:
+A network's are squared differences to what it reproduces, weighed. A forest reproduces nothing:
 its errors are parts of its score, scaled so that the mean over a window's observed cells
 is the score, as the mean of a network's is the window's error.
 """
@@ -8,6 +8,7 @@ is the score, as the mean of a network's is the window's error.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,8 +17,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from echoanom.autoencoder import cell_errors, mean_over_observed
 from echoanom.serving import require_tensorflow
+from echoanom.weighed import window_errors
+from echoanom.weighing import Weighing
 
 Errors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -31,21 +33,24 @@ mean over the observed cells of each window, float32, shape (B,), 0 if there are
 """
 
 
-def network_errors(model: keras.Model) -> ErrorsOf:
+def network_errors(model: keras.Model, weighing: Weighing | None = None) -> ErrorsOf:
     """Make a network compute the errors of windows.
 
     Parameters
     ----------
     model : keras.Model
         The network; float32 (B, T, C), normalised, to the same.
+    weighing : Weighing, optional
+        What errors count for; plain squared errors if left out.
 
     Returns
     -------
     callable
-        As `ErrorsOf` says; the errors are squared.
+        As `ErrorsOf` says.
     """
     require_tensorflow()
     _, size, columns = model.input_shape
+    reproduce = functools.partial(model, training=False)
     # One trace serves every batch, the last and smaller one too; `Model.predict` would
     # hand back reconstructions, and errors would be left to NumPy.
 
@@ -61,8 +66,8 @@ def network_errors(model: keras.Model) -> ErrorsOf:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         frame = places[:, tf.newaxis] + tf.range(size)
         windows, seen = tf.gather(values, frame), tf.gather(observed, frame)
-        found = cell_errors(windows, seen, model(windows, training=False))
-        return found, mean_over_observed(found, seen, axis=(1, 2))
+        _, of_cells, of_windows = window_errors(reproduce, weighing, windows, seen)
+        return of_cells, of_windows
 
     def errors_of(
         values: NDArray[np.float32],

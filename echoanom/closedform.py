@@ -1,4 +1,4 @@
-"""Fit the baselines to the windows to train on: at once, without epochs.
+"""Fit what needs no epochs to the windows to train on: baselines, and components.
 
 They are held against the same held-back days as a trained network, and are used like
 it.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,9 +22,9 @@ from echoanom.cutforest import CutForest
 from echoanom.detectors import Model
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
-from echoanom.networks import build_network
 from echoanom.options import ModelOptions
 from echoanom.principal import Covariance, Principal, of_samples
+from echoanom.residual import components_of, features_of
 
 MOST_COLUMNS = 4096
 """Columns whose covariance is still computed; it takes 128 MiB, and minutes."""
@@ -67,10 +68,8 @@ def fit_at_once(fitting: Fitting, network: ModelOptions) -> tuple[Model, Trainin
     """
     if network.kind in _GROW:
         return _grown(fitting, network)
-    columns = fitting.dataset.columns
-    directions = kind_mask(columns, "direction")
-    turns = fitting.normalization.turns(directions)
-    model = build_network(fitting.window.size, len(columns), network, turns)
+    directions = kind_mask(fitting.dataset.columns, "direction")
+    model = fitting.build(network)
     weights: Arrays = []
     how = ""
     if network.kind == "zscore":
@@ -94,6 +93,25 @@ def fit_at_once(fitting: Fitting, network: ModelOptions) -> tuple[Model, Trainin
         best_weights=tuple(weights),
     )
     return model, state
+
+
+def set_components(fitting: Fitting, model: keras.Model) -> None:
+    """Set the principal components that a residual network begins with.
+
+    Parameters
+    ----------
+    fitting : Fitting
+        Data and options.
+    model : keras.Model
+        As `echoanom.residual.build_residual` makes it.
+    """
+    layer = components_of(model)
+    wanted = layer.get_weights()[1].shape[1]
+    windows = _chosen(fitting).reshape(-1, *model.input_shape[1:])
+    found = of_samples(features_of(model, windows), wanted)
+    layer.set_weights(
+        [found.mean.astype(np.float32), found.directions.astype(np.float32)]
+    )
 
 
 def _of_rows(fitting: Fitting, components: int | None) -> Principal:

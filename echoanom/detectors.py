@@ -26,6 +26,7 @@ from echoanom.isolation import IsolationForest
 from echoanom.networks import build_network
 from echoanom.normalization import Normalization
 from echoanom.options import ModelOptions
+from echoanom.weighing import Weighing
 
 Model: TypeAlias = keras.Model | Forest
 """A network, float32 (B, T, C), normalised, to the same; or a forest of windows."""
@@ -100,7 +101,7 @@ class Detector(Protocol):
         """
 
 
-def detector(model: Model, size: int) -> Detector:
+def detector(model: Model, size: int, weighing: Weighing | None = None) -> Detector:
     """Put a model to use.
 
     Parameters
@@ -109,6 +110,8 @@ def detector(model: Model, size: int) -> Detector:
         A fitted model.
     size : int
         Rows in a window, T.
+    weighing : Weighing, optional
+        What a network's errors count for; plain squared errors if left out.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def detector(model: Model, size: int) -> Detector:
         The same for all kinds.
     """
     if isinstance(model, keras.Model):
-        return _Network(model)
+        return _Network(model, weighing)
     return _Isolating(model, size)
 
 
@@ -159,6 +162,7 @@ def read_model(
     columns: int,
     options: ModelOptions,
     turns: Sequence[float],
+    varies: Sequence[bool] | None = None,
 ) -> Model:
     """Read a model from its file.
 
@@ -176,6 +180,8 @@ def read_model(
         What it was built from.
     turns : sequence of float, length C
         A whole turn in each column's normalised unit; 0 for columns without one.
+    varies : sequence of bool, length C, optional
+        Which columns varied in training; all if left out.
 
     Returns
     -------
@@ -190,7 +196,7 @@ def read_model(
         If it needs a library that is not installed.
     """
     if options.kind not in _READ_FOREST:
-        model = build_network(size, columns, options, turns)
+        model = build_network(size, columns, options, turns, varies)
         _set_weights(model, content, digest)
         return model
     forest = _READ_FOREST[options.kind](content)
@@ -207,11 +213,12 @@ class _Network:
 
     reproduces = True
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, weighing: Weighing | None) -> None:
         self._model = model
+        self._weighing = weighing
 
     def errors_of(self) -> ErrorsOf:
-        return network_errors(self._model)
+        return network_errors(self._model, self._weighing)
 
     def reproduce(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         reproduced = self._model(windows, training=False)
@@ -219,16 +226,15 @@ class _Network:
 
     def content(self, options: ModelOptions) -> tuple[bytes, str]:
         """Return the weights alone: a compiled model would add its optimizer's."""
-        _, size, columns = self._model.input_shape
-        plain = build_network(size, columns, options)
-        plain.set_weights(self._model.get_weights())
+        used = self._model
+        plain = keras.Model(used.inputs, used.outputs, name=used.name)
         with tempfile.TemporaryDirectory(prefix="echoanom-") as folder:
             local = os.path.join(folder, _WEIGHTS)
             plain.save_weights(local)
             return storage.read_bytes(local), _weights_digest(plain)
 
     def export(self, normalization: Normalization, folder: str) -> None:
-        serving.export(self._model, normalization, folder)
+        serving.export(self._model, normalization, folder, self._weighing)
 
 
 class _Isolating:

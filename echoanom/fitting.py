@@ -16,16 +16,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from echoanom.autoencoder import build_autoencoder
 from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
-from echoanom.detectors import Model
+from echoanom.detectors import Model, detector
 from echoanom.devicerows import DeviceRows
 from echoanom.errors import DatasetError, TrainingError, TrainingStoppedError
 from echoanom.feeding import StreamFeed
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
+from echoanom.networks import build_network
 from echoanom.normalization import Normalization
 from echoanom.options import (
     ModelOptions,
@@ -44,7 +44,9 @@ from echoanom.pipeline import (
 from echoanom.progress import Progress
 from echoanom.resuming import Resume
 from echoanom.scoring import default_batch_size, score_runs
+from echoanom.spreads import sum_errors
 from echoanom.thresholds import Calibration
+from echoanom.weighing import Weighing, weigh
 
 logger = logging.getLogger(__name__)
 
@@ -100,8 +102,39 @@ class Fitting:
     stopping: Callable[[], bool] | None = None
     epoch_done: Callable[[EpochLosses], None] | None = None
 
+    def build(self, network: ModelOptions) -> keras.Model:
+        """Build a network for this data.
+
+        Parameters
+        ----------
+        network : ModelOptions
+            The network.
+
+        Returns
+        -------
+        keras.Model
+            Not compiled.
+
+        Raises
+        ------
+        OptionError
+            If no column varies.
+        """
+        columns, varies = self.dataset.columns, self.normalization.varies
+        return build_network(
+            self.window.size,
+            len(columns),
+            network,
+            self.normalization.turns(kind_mask(columns, "direction")),
+            None if varies is None else varies.tolist(),
+        )
+
     def run(
-        self, network: ModelOptions, checkpoint: Checkpoint, logs: str
+        self,
+        network: ModelOptions,
+        checkpoint: Checkpoint,
+        logs: str,
+        begin: Callable[[keras.Model], None] | None = None,
     ) -> tuple[keras.Model, TrainingState]:
         """Fit a network, from the beginning or from where it was interrupted.
 
@@ -113,6 +146,8 @@ class Fitting:
             Holds the state to go on from, if there is one, and takes the state.
         logs : str
             A local folder for TensorBoard's logs; empty for none.
+        begin : callable, optional
+            Sets weights that are not trained.
 
         Returns
         -------
@@ -136,9 +171,9 @@ class Fitting:
         # NumPy takes seeds of 32 bits.
         keras.utils.set_random_seed(self.window.seed % 2**32)
         tf.config.experimental.enable_op_determinism()
-        columns = self.dataset.columns
-        turns = self.normalization.turns(kind_mask(columns, "direction"))
-        model = build_autoencoder(self.window.size, len(columns), network, turns)
+        model = self.build(network)
+        if begin is not None:
+            begin(model)
         model.compile(optimizer=keras.optimizers.Adam(self.training.learning_rate))
         model.optimizer.build(model.trainable_variables)
         model.parallel = self.parallel
@@ -156,7 +191,7 @@ class Fitting:
         if self.placement == "device":
             rows = DeviceRows(self.dataset, self.normalization)
             model.expand = rows.gather_windows(self.window.size)
-        epochs = self.training.epochs
+        epochs = self._epochs
         if self.feed is None:
             stream = self._stream(rows, epochs=epochs, start=end.position)
         else:
@@ -173,8 +208,8 @@ class Fitting:
                 verbose=0,
             )
 
-    def calibrate(self, model: Model) -> Calibration:
-        """Summarise the scores of the held-back days.
+    def weigh(self, model: Model) -> Weighing | None:
+        """Find what a network's errors count for, from those on the held-back days.
 
         Parameters
         ----------
@@ -183,23 +218,60 @@ class Fitting:
 
         Returns
         -------
+        Weighing or None
+            None of a forest, whose score is one of the window as a whole.
+        """
+        used = detector(model, self.window.size)
+        if not used.reproduces:
+            return None
+        columns, size = self.dataset.columns, self.window.size
+        errors, cells = sum_errors(
+            self.dataset,
+            self.holdout.validation,
+            used.errors_of(),
+            self.normalization,
+            self._in_order(),
+            self.progress,
+        )
+        return weigh(columns, size, self.normalization, errors, cells)
+
+    def calibrate(self, model: Model, weighing: Weighing | None) -> Calibration:
+        """Summarise the scores of the held-back days.
+
+        Parameters
+        ----------
+        model : Model
+            The fitted network or forest.
+        weighing : Weighing or None
+            What its errors count for.
+
+        Returns
+        -------
         Calibration
             Of every held-back row that a window covers.
         """
-        options = WindowOptions(
-            size=self.window.size,
-            stride=self.training.calibration_stride,
-            batch_size=default_batch_size(self.window.size, len(self.dataset.columns)),
-        )
         rows = score_runs(
             self.dataset,
             self.holdout.validation,
-            model,
+            detector(model, self.window.size, weighing),
             self.normalization,
-            options,
+            self._in_order(),
             self.progress,
         )
         return Calibration.from_scores(rows.score, rows.times, self.dataset.period_s)
+
+    @property
+    def _epochs(self) -> int:
+        assert self.training.epochs is not None, "settled for the model"
+        return self.training.epochs
+
+    def _in_order(self) -> WindowOptions:
+        columns = len(self.dataset.columns)
+        return WindowOptions(
+            size=self.window.size,
+            stride=self.training.calibration_stride,
+            batch_size=default_batch_size(self.window.size, columns),
+        )
 
     def losses(self, model: keras.Model) -> EpochLosses:
         """Compute the losses of a model that needs no training.
@@ -289,6 +361,7 @@ class _EpochEnd(Resume):
         assert batches is not None
         super().__init__(checkpoint, batches, every=every)
         self._training = fitting.training
+        self._epochs = fitting.training.epochs or 1
         self._progress = fitting.progress
         self._parallel = fitting.parallel
         self._feed = feed
@@ -305,7 +378,7 @@ class _EpochEnd(Resume):
         self, batch: int, logs: Mapping[str, Any] | None = None
     ) -> None:
         super().on_train_batch_end(batch, logs)
-        self._progress("training", self.position, self._training.epochs * self._batches)
+        self._progress("training", self.position, self._epochs * self._batches)
         # Reading the loss waits for the device, so not after every batch.
         if logs and self.position % _CHECKED_BATCHES == 0:
             done = (self.position - 1) % self._batches + 1
@@ -376,7 +449,7 @@ class _EpochEnd(Resume):
         patience = self._training.patience
         if patience and epoch - best >= patience:
             return f"no better validation loss in {patience} epochs"
-        if epoch == self._training.epochs:
+        if epoch == self._epochs:
             return f"all {epoch} epochs done"
         return ""
 

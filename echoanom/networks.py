@@ -17,6 +17,7 @@ from echoanom.autoencoder import (
 from echoanom.fixedlayers import ColumnMeans, Projection, RowBefore
 from echoanom.options import ModelOptions
 from echoanom.principal import width
+from echoanom.residual import build_residual
 
 
 def build_network(
@@ -24,6 +25,7 @@ def build_network(
     columns: int,
     options: ModelOptions | None = None,
     turns: Sequence[float] | None = None,
+    varies: Sequence[bool] | None = None,
 ) -> MaskedAutoencoder:
     """Build the model for one window size and number of columns.
 
@@ -34,10 +36,12 @@ def build_network(
     columns : int
         Columns, C.
     options : ModelOptions, optional
-        Kind of model, and what that kind takes; the autoencoder if left out.
+        Kind of model, and what that kind takes; the defaults if left out.
     turns : sequence of float, length C, optional
         A whole turn in each column's normalised unit, 0 for columns that hold no
         angle; all 0 if left out.
+    varies : sequence of bool, length C, optional
+        Which columns varied in training; all if left out.
 
     Returns
     -------
@@ -48,10 +52,12 @@ def build_network(
     Raises
     ------
     OptionError
-        If the size or the number of columns is less than 1.
+        If the size is less than 1, or the number of columns, or of those that vary.
     """
     options = options or ModelOptions()
-    if not options.is_fitted_at_once:
+    if options.kind == "residual":
+        return build_residual(size, columns, options, turns, varies)
+    if options.kind == "autoencoder":
         return build_autoencoder(size, columns, options, turns)
     inputs = keras.Input((size, columns), name="values")
     outputs = _reproduce(inputs, size, columns, options)

@@ -36,12 +36,33 @@ class Normalization:
     fill : ndarray of float32, shape (C,)
         Normalised value that stands in for a missing one: the column's mean, or the
         middle of the circle.
+    varies : ndarray of bool, shape (C,), optional
+        Which columns varied; all if left out. What never did tells nothing of what is
+        usual, so with it nothing counts as observed in such a column.
     """
 
     kind: NormalizationKind
     offset: NDArray[np.float32]
     scale: NDArray[np.float32]
     fill: NDArray[np.float32]
+    varies: NDArray[np.bool_] | None = None
+
+    def counted(self, observed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Leave out what is observed of columns that did not vary.
+
+        Parameters
+        ----------
+        observed : ndarray of bool, shape (..., C)
+            What was observed. Changed in place.
+
+        Returns
+        -------
+        ndarray of bool, shape (..., C)
+            The same array.
+        """
+        if self.varies is not None:
+            observed &= self.varies
+        return observed
 
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalise values and fill missing cells.
@@ -129,12 +150,15 @@ class Normalization:
         dict
             Kind, and a list for each array.
         """
-        return {
+        values = {
             "kind": self.kind,
             "offset": self.offset.tolist(),
             "scale": self.scale.tolist(),
             "fill": self.fill.tolist(),
         }
+        if self.varies is not None:
+            values["varies"] = self.varies.tolist()
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Normalization:
@@ -155,6 +179,9 @@ class Normalization:
             offset=np.asarray(values["offset"], dtype=np.float32),
             scale=np.asarray(values["scale"], dtype=np.float32),
             fill=np.asarray(values["fill"], dtype=np.float32),
+            varies=np.asarray(values["varies"], dtype=np.bool_)
+            if "varies" in values
+            else None,
         )
 
 
@@ -194,8 +221,11 @@ def take_in(
             values[at] = part
         else:
             normalization.apply_to(part, seen, values[at])
-        if filled is not None and observed is not None:
-            seen &= ~filled[at]
+        if observed is not None:
+            if filled is not None:
+                seen &= ~filled[at]
+            if normalization is not None:
+                normalization.counted(seen)
 
 
 def fit_normalization(
@@ -220,8 +250,8 @@ def fit_normalization(
     Returns
     -------
     Normalization
-        A constant column keeps its unit (scale 1); one without any value is left as
-        it is.
+        A constant column keeps its unit (scale 1), and does not vary; nor does one
+        without any value, which is left as it is.
 
     Raises
     ------
@@ -258,9 +288,13 @@ def fit_normalization(
         )
     # A column is constant when its spread is lost in float32's own rounding.
     rounding = np.spacing(np.abs(offset)).astype(np.float64)
-    scale = np.where(width > rounding, width, 1.0).astype(np.float32)
+    varies = width > rounding
+    scale = np.where(varies, width, 1.0).astype(np.float32)
     mean = np.where(np.isnan(statistics.mean), offset, statistics.mean)
     if directions is not None:
         mean = np.where(directions, 180.0, mean)
+        # Whatever the span of the circle, an angle that stays where it is tells nothing.
+        varies &= ~directions | (statistics.maximum > statistics.minimum)
     fill = ((mean - offset) / scale).astype(np.float32)
-    return Normalization(kind, offset, scale, fill)
+    varied = None if varies.all() else varies
+    return Normalization(kind, offset, scale, fill, varied)

@@ -20,7 +20,7 @@ StorageDtype = Literal["float32", "float16", "int16"]
 Codec = Literal["none", "zstd"]
 Output = Literal["sigmoid", "linear"]
 ModelKind = Literal[
-    "autoencoder", "pca", "pca-rows", "zscore", "step", "rcf", "iforest"
+    "residual", "autoencoder", "pca", "pca-rows", "zscore", "step", "rcf", "iforest"
 ]
 NormalizationKind = Literal["range", "standard", "robust"]
 Placement = Literal["host", "device"]
@@ -339,33 +339,37 @@ class Share(Options):
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions(Options):
-    """The model: the convolutional autoencoder, or a baseline to hold it against.
+    """The model: one that is trained, or a baseline to hold it against.
 
     Attributes
     ----------
-    kind : {'autoencoder', 'pca', 'pca-rows', 'zscore', 'step', 'rcf', 'iforest'}
-        What reproduces windows: the autoencoder; the principal components of whole
-        windows, or of rows; each column's mean; the row before. Or what tells how soon
-        a window is alone: a Random Cut Forest, or an isolation forest.
+    kind : {'residual', 'autoencoder', 'pca', 'pca-rows', 'zscore', 'step', 'rcf', \
+        'iforest'}
+        What reproduces windows: principal components and a convolutional autoencoder
+        of what they leave; a convolutional autoencoder alone; the principal components
+        of whole windows, or of rows; each column's mean; the row before. Or what tells
+        how soon a window is alone: a Random Cut Forest, or an isolation forest.
     components : int, optional
         Principal components. Left out: as many as explain 90 % of the variance, at
-        most 32.
+        most 32; of ``residual``, one for each column, at most 8.
     trees : int
         Trees of a forest.
     samples : int
         Windows that each tree of a forest is grown from, at least 2.
     filters : tuple of int
-        Filters of each encoder level; the decoder mirrors them. These and the following
-        are the autoencoder's alone.
+        Filters of each encoder level; the decoder mirrors them. These, the kernel and
+        dropout are those of ``residual`` and ``autoencoder`` alone.
     kernel : int
-        Kernel height and width of every convolution [cells].
+        Kernel of every convolution [rows], of ``autoencoder`` in height and width
+        [cells].
     dropout : float
         Share of bottleneck cells dropped while training, in [0, 1).
     output : {'sigmoid', 'linear'}
-        Activation of the last layer. Sigmoid belongs to data scaled to [0, 1].
+        Activation of the last layer of ``autoencoder``. Sigmoid belongs to data scaled
+        to [0, 1].
     """
 
-    kind: ModelKind = "autoencoder"
+    kind: ModelKind = "residual"
     components: int | None = None
     trees: int = 100
     samples: int = 256
@@ -408,7 +412,22 @@ class ModelOptions(Options):
     @property
     def is_fitted_at_once(self) -> bool:
         """Whether it is fitted without epochs."""
-        return self.kind != "autoencoder"
+        return self.kind not in ("residual", "autoencoder")
+
+    def default_stride(self, size: int) -> int:
+        """Tell how far apart windows to train on start if nothing else is said.
+
+        Parameters
+        ----------
+        size : int
+            Rows in a window.
+
+        Returns
+        -------
+        int
+            The window's size for ``autoencoder``, else an eighth of it [rows].
+        """
+        return size if self.kind == "autoencoder" else max(1, size // 8)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields that mean something for this kind, as plain JSON values.
@@ -419,12 +438,37 @@ class ModelOptions(Options):
             Field names and values. An autoencoder's are those from before there were
             other kinds.
         """
-        kind = {"kind": self.kind} if self.is_fitted_at_once else {}
+        kind = {} if self.kind == "autoencoder" else {"kind": self.kind}
         values = super().as_json()
         return {**kind, **{name: values[name] for name in _OPTIONS_OF[self.kind]}}
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild the options from `as_json`.
+
+        Parameters
+        ----------
+        values : mapping
+            Field names and values. An output without a kind is an autoencoder's, of
+            before there were other kinds.
+
+        Returns
+        -------
+        ModelOptions
+            As they were.
+
+        Raises
+        ------
+        OptionError
+            If a name is unknown or a value is refused.
+        """
+        if isinstance(values, Mapping) and "output" in values:
+            values = {"kind": "autoencoder", **values}
+        return super().from_json(values)
+
 
 _OPTIONS_OF: dict[ModelKind, tuple[str, ...]] = {
+    "residual": ("components", "filters", "kernel", "dropout"),
     "autoencoder": ("filters", "kernel", "dropout", "output"),
     "pca": ("components",),
     "pca-rows": ("components",),
@@ -441,13 +485,14 @@ class TrainOptions(Options):
 
     Attributes
     ----------
-    epochs : int
-        Most epochs to train; of the autoencoder alone, like its learning rate and
-        patience.
+    epochs : int, optional
+        Most epochs to train; of trained models alone, like the learning rate and
+        patience. Left out: 4 of ``autoencoder``, 20 of ``residual``.
     learning_rate : float
         Adam's step size.
-    normalization : {'range', 'standard', 'robust'}
-        How columns are scaled, from statistics of the training days alone.
+    normalization : {'range', 'standard', 'robust'}, optional
+        How columns are scaled, from statistics of the training days alone. Left out:
+        by their range for an autoencoder, else standard.
     validation : float
         Share of the rows held back, in whole days at the end of the record, in (0, 1).
     patience : int
@@ -456,22 +501,50 @@ class TrainOptions(Options):
         Stride at which the held-back days are scored for the threshold [rows].
     """
 
-    epochs: int = 4
+    epochs: int | None = None
     learning_rate: float = 1e-3
-    normalization: NormalizationKind = "range"
+    normalization: NormalizationKind | None = None
     validation: float = 0.2
     patience: int = 3
     calibration_stride: int = 4
 
     def __post_init__(self) -> None:
-        _require_whole("epochs", self.epochs, 1)
+        if self.epochs is not None:
+            _require_whole("epochs", self.epochs, 1)
         _require_number("learning_rate", self.learning_rate, "more than 0", _positive)
-        _require_choice("normalization", self.normalization, NormalizationKind)
+        if self.normalization is not None:
+            _require_choice("normalization", self.normalization, NormalizationKind)
         _require_number(
             "validation", self.validation, "in (0, 1)", lambda share: 0 < share < 1
         )
         _require_whole("patience", self.patience, 0)
         _require_whole("calibration_stride", self.calibration_stride, 1)
+
+    def of(self, network: ModelOptions) -> TrainOptions:
+        """Settle what depends on the model.
+
+        Parameters
+        ----------
+        network : ModelOptions
+            The model.
+
+        Returns
+        -------
+        TrainOptions
+            The same, with a normalization and, of a model that is trained, epochs.
+        """
+        scaling: NormalizationKind = (
+            "range" if network.kind == "autoencoder" else "standard"
+        )
+        epochs = None if network.is_fitted_at_once else _EPOCHS[network.kind]
+        return dataclasses.replace(
+            self,
+            normalization=self.normalization or scaling,
+            epochs=self.epochs or epochs,
+        )
+
+
+_EPOCHS: dict[ModelKind, int] = {"autoencoder": 4, "residual": 20}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -539,7 +612,11 @@ def check_learning(network: ModelOptions, training: TrainOptions) -> None:
                     f"{name} must be left out with the model {network.kind}, which is"
                     f" fitted at once, got {value!r}"
                 )
-    elif network.output == "sigmoid" and training.normalization == "standard":
+    elif (
+        network.kind == "autoencoder"
+        and network.output == "sigmoid"
+        and training.normalization == "standard"
+    ):
         raise OptionError(
             "output must be linear with normalization standard, got sigmoid, whose"
             " values lie in [0, 1]; change either"

@@ -18,12 +18,12 @@ class OutageOptions(Options):
     silent_min : float
         A sensor that gives no values for longer, while others do, is silent [min].
     stuck_min : float
-        Values that stay the same for longer, and for longer than they usually do, are
-        stuck [min].
+        Values that stay the same for longer, for more than three rows, and for longer
+        than they usually do, are stuck [min].
     """
 
     silent_min: float = 60.0
-    stuck_min: float = 60.0
+    stuck_min: float = 20.0
 
     def __post_init__(self) -> None:
         for name in ("silent_min", "stuck_min"):

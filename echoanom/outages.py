@@ -26,6 +26,9 @@ from echoanom.reader import IndexedReader
 from echoanom.scores import ScoreTable, check_scored
 from echoanom.stamps import format_stamp
 from echoanom.standstill import (
+    USUAL_SHARE,
+    USUAL_TOGETHER,
+    Movements,
     Standstill,
     Stretch,
     at_once,
@@ -37,6 +40,7 @@ from echoanom.whereabouts import places
 
 _EPOCH = datetime.date(1970, 1, 1)
 _SHARE_DIGITS = 4
+_LEAST_ROWS = 3
 
 
 def find_outages(
@@ -50,10 +54,10 @@ def find_outages(
 ) -> tuple[Event, ...]:
     """Find where sensors are silent or stuck.
 
-    A sensor is stuck where at least half of the columns of one of its quantities keep
-    their values for longer than twice what nine of ten usual days stay within. Usual
-    are the days that the model was trained on, if the scores tell them and the dataset
-    has them, else all.
+    A sensor is stuck where all of its columns, or at least half of the columns of one of
+    its quantities, keep their values for longer than twice what nine of ten usual days
+    stay within; three of four where all stand still. Usual are the days that the model
+    was trained on, if the scores tell them and the dataset has them, else all.
 
     Parameters
     ----------
@@ -92,9 +96,13 @@ def find_outages(
     ]
     times = dataset.times()
     seen = np.empty((dataset.rows, len(sensors)), dtype=np.bool_)
-    still = Standstill(
-        len(columns), dataset.period_s, merge_gap_s, options.stuck_min * 60
+    # A value that comes twice is no standstill yet, however seldom the rows come.
+    least_s = max(options.stuck_min * 60, _LEAST_ROWS * dataset.period_s)
+    still, whole = (
+        Standstill(count, dataset.period_s, merge_gap_s, least_s)
+        for count in (len(columns), len(sensors))
     )
+    movements = Movements(members, len(columns))
     reader = IndexedReader(dataset, memory_bytes=0)
     begin = 0
     for rows in dataset.manifest.record_rows.tolist():
@@ -103,6 +111,7 @@ def find_outages(
         for number, positions in enumerate(members):
             seen[part, number] = observed[:, positions].any(axis=1)
         still.add(times[part], values, observed)
+        whole.add(times[part], movements.add(values, observed), seen[part])
         begin += rows
         progress("looking for outages", begin, dataset.rows)
     found = [
@@ -111,12 +120,11 @@ def find_outages(
             times, seen, dataset.period_s, merge_gap_s, options.silent_min * 60
         )
     ]
-    stretches, days, longest = still.finish()
-    usual = longest[_usual_days(days, table)]
-    limits = usual_limits(usual, options.stuck_min * 60)
-    long = [(c, s) for c, s in stretches if s.end - s.start > limits[c]]
-    for sensor in sensors:
-        found += _stuck(sensor, columns, long, options, events)
+    of_columns = _too_long(still, table, least_s, USUAL_SHARE)
+    of_sensors = _too_long(whole, table, least_s, USUAL_TOGETHER)
+    for number, sensor in enumerate(sensors):
+        together = [stretch for n, stretch in of_sensors if n == number]
+        found += _stuck(sensor, columns, of_columns, together, least_s, events)
     first, end = int(table.times[0]), int(table.times[-1]) + table.period_s
     found = [event for event in found if event.start < end and event.end > first]
     found.sort(key=lambda event: (event.start - event.end, event.start))
@@ -147,6 +155,15 @@ def _check(dataset: Dataset, table: ScoreTable) -> None:
     )
 
 
+def _too_long(
+    still: Standstill, table: ScoreTable, least_s: float, share: float
+) -> list[tuple[int, Stretch]]:
+    """List what stands still for longer than is usual."""
+    stretches, days, longest = still.finish()
+    limits = usual_limits(longest[_usual_days(days, table)], least_s, share)
+    return [(c, s) for c, s in stretches if s.end - s.start > limits[c]]
+
+
 def _usual_days(days: NDArray[np.int64], table: ScoreTable) -> NDArray[np.bool_]:
     """Choose the days that the model was trained on; all if none of them is there."""
     every = np.ones(len(days), dtype=np.bool_)
@@ -163,11 +180,16 @@ def _stuck(
     sensor: str,
     columns: Sequence[Column],
     long: Sequence[tuple[int, Stretch]],
-    options: OutageOptions,
+    together: Sequence[Stretch],
+    least_s: float,
     events: EventOptions,
 ) -> list[Event]:
-    """Find when at least half of the columns of a quantity stand still together."""
-    stuck: list[tuple[Stretch, set[int]]] = []
+    """Find when all columns, or half of those of a quantity, stand still together."""
+    own = {i for i, column in enumerate(columns) if column.sensor == sensor}
+    # Of a single column it is the same as of its quantity.
+    stuck: list[tuple[Stretch, set[int]]] = [
+        (stretch, own) for stretch in together if len(own) > 1
+    ]
     for panel in find_panels(columns):
         if panel.sensor != sensor:
             continue
@@ -176,7 +198,7 @@ def _stuck(
         for stretch in at_once(
             (stretch for _, stretch in of_panel), -(-len(members) // 2)
         ):
-            if stretch.end - stretch.start > options.stuck_min * 60:
+            if stretch.end - stretch.start > least_s:
                 stuck.append(
                     (stretch, {c for c, s in of_panel if _overlap(s, stretch)})
                 )

@@ -16,7 +16,7 @@ import numpy as np
 
 from echoanom.artifact import Artifact
 from echoanom.dataset import Dataset
-from echoanom.detectors import Model, detector
+from echoanom.detectors import Detector
 from echoanom.distributed import Cluster, everywhere
 from echoanom.errors import ArtifactError
 from echoanom.folding import FoldedRows, empty_shares
@@ -97,7 +97,7 @@ def score(
     runs = select(dataset.runs, dataset.period_s, include, exclude)
     if client is None:
         rows = score_runs(
-            dataset, runs, artifact.model, artifact.normalization, options, progress
+            dataset, runs, artifact.detector, artifact.normalization, options, progress
         )
     else:
         cluster = Cluster(client)
@@ -130,7 +130,7 @@ def _first_and_last(days: Sequence[str]) -> list[str]:
 def score_runs(
     dataset: Dataset,
     runs: RunTable,
-    model: Model,
+    used: Detector,
     normalization: Normalization,
     options: WindowOptions,
     progress: Progress = no_progress,
@@ -143,8 +143,8 @@ def score_runs(
         What is scored.
     runs : RunTable
         The runs to take windows from.
-    model : Model
-        The network, or the forest.
+    used : Detector
+        The model.
     normalization : Normalization
         How columns are scaled.
     options : WindowOptions
@@ -165,7 +165,7 @@ def score_runs(
     index = WindowIndex(runs, _in_order(options))
     rows = _Rows(covered_rows(runs, options), len(dataset.columns))
     reader = IndexedReader(dataset, normalization)
-    errors_of = detector(model, options.size).errors_of()
+    errors_of = used.errors_of()
     taken = 0
     progress("scoring", 0, len(index))
     for windows, parts in fold_batches(

@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from echoanom.autoencoder import cell_errors, mean_over_observed
 from echoanom.errors import OptionError
 from echoanom.normalization import Normalization
+from echoanom.weighed import window_errors
+from echoanom.weighing import Weighing
 
 CELLS_AT_ONCE = 1 << 19
 """Cells of the windows that are put through the network together.
@@ -34,6 +35,8 @@ class Serving(tf.Module):  # type: ignore[misc]
         The network; float32 (B, T, C), normalised, to the same.
     normalization : Normalization
         Of the C columns.
+    weighing : Weighing, optional
+        What errors count for; plain squared errors if left out.
 
     Raises
     ------
@@ -41,7 +44,12 @@ class Serving(tf.Module):  # type: ignore[misc]
         If Keras does not run on TensorFlow.
     """
 
-    def __init__(self, model: keras.Model, normalization: Normalization) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        normalization: Normalization,
+        weighing: Weighing | None = None,
+    ) -> None:
         super().__init__(name="echoanom")
         require_tensorflow()
         _, self._size, self._columns = model.input_shape
@@ -51,6 +59,8 @@ class Serving(tf.Module):  # type: ignore[misc]
         self._offset = tf.constant(normalization.offset)
         self._scale = tf.constant(normalization.scale)
         self._fill = tf.constant(normalization.fill)
+        self._varies = normalization.varies
+        self._weighing = weighing
         self.windows = tf.function(
             self._windows,
             input_signature=[
@@ -65,17 +75,17 @@ class Serving(tf.Module):  # type: ignore[misc]
         )
 
     def _normalise(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        observed = tf.math.is_finite(values)
+        finite = tf.math.is_finite(values)
         normalised = (values - self._offset) / self._scale
-        return tf.where(observed, normalised, self._fill), observed
+        observed = finite
+        if self._varies is not None:
+            observed = tf.logical_and(finite, tf.constant(self._varies))
+        return tf.where(finite, normalised, self._fill), observed
 
     def _errors(
         self, values: tf.Tensor, observed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        reconstruction = self._model(values)
-        errors = cell_errors(values, observed, reconstruction)
-        error = mean_over_observed(errors, observed, axis=(1, 2))
-        return reconstruction, errors, error
+        return window_errors(self._model, self._weighing, values, observed)
 
     def _windows(self, values: tf.Tensor) -> dict[str, tf.Tensor]:
         reconstruction, _, error = self._errors(*self._normalise(values))
@@ -159,7 +169,12 @@ def require_tensorflow() -> None:
         )
 
 
-def export(model: keras.Model, normalization: Normalization, folder: str) -> None:
+def export(
+    model: keras.Model,
+    normalization: Normalization,
+    folder: str,
+    weighing: Weighing | None = None,
+) -> None:
     """Write a SavedModel with the signatures ``windows`` and ``rows``.
 
     ``windows`` takes ``values``, float32 (B, T, C), and returns their
@@ -178,8 +193,10 @@ def export(model: keras.Model, normalization: Normalization, folder: str) -> Non
         Of its columns.
     folder : str
         A local folder.
+    weighing : Weighing, optional
+        What errors count for; plain squared errors if left out.
     """
-    serving = Serving(model, normalization)
+    serving = Serving(model, normalization, weighing)
     tf.saved_model.save(
         serving,
         folder,

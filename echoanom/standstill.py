@@ -8,7 +8,7 @@ with two decimals stands for half an hour, backscatter never does.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 from echoanom.options import DAY_S
 
 USUAL_SHARE = 0.9
-"""Share of the days whose longest standstill is usual."""
+"""Share of the days whose longest standstill of a column is usual."""
+
+USUAL_TOGETHER = 0.75
+"""The same of a whole sensor, which does not stand still unless something is wrong."""
 
 USUAL_TIMES = 2.0
 """A standstill is unusual when it is this many times longer than a usual one."""
+
+_EXACT = 1 << 24  # whole numbers below it are exact in float32
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -140,7 +145,56 @@ class Standstill:
             self._longest[:] = 0
 
 
-def usual_limits(longest: NDArray[np.int32], least_s: float) -> NDArray[np.float64]:
+class Movements:
+    """Counts how often anything of a sensor changed.
+
+    One value of many may well come again; all of a sensor's seldom do at once. So how
+    long the count stays the same tells a stuck sensor sooner than any of its columns.
+
+    Parameters
+    ----------
+    members : sequence of sequence of int
+        Positions of the columns of each of S sensors.
+    columns : int
+        Number of columns C.
+    """
+
+    def __init__(self, members: Sequence[Sequence[int]], columns: int) -> None:
+        self._members = members
+        self._last = np.full(columns, np.nan, dtype=np.float32)
+        self._counts = np.zeros(len(members), dtype=np.int64)
+
+    def add(
+        self, values: NDArray[np.float32], observed: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Take rows.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (R, C)
+            Their values, in order of time.
+        observed : ndarray of bool, shape (R, C)
+            Which of them were observed; others are passed over.
+
+        Returns
+        -------
+        ndarray of float32, shape (R, S)
+            Changes of each sensor so far, modulo what float32 counts exactly.
+        """
+        moved = np.empty((len(values), len(self._members)), dtype=np.bool_)
+        for row, (value, seen) in enumerate(zip(values, observed, strict=True)):
+            other = seen & (value != self._last)
+            self._last[other] = value[other]
+            moved[row] = [other[positions].any() for positions in self._members]
+        counts = self._counts + np.cumsum(moved, axis=0)
+        if len(counts):
+            self._counts = counts[-1]
+        return (counts % _EXACT).astype(np.float32)
+
+
+def usual_limits(
+    longest: NDArray[np.int32], least_s: float, share: float = USUAL_SHARE
+) -> NDArray[np.float64]:
     """Tell from which length on a standstill is unusual.
 
     Parameters
@@ -150,11 +204,13 @@ def usual_limits(longest: NDArray[np.int32], least_s: float) -> NDArray[np.float
         was observed.
     least_s : float
         The limit is at least this [s].
+    share : float
+        Share of the days whose longest standstill is usual.
 
     Returns
     -------
     ndarray of float64, shape (C,)
-        Twice what nine of ten days stay within [s]; infinite for a column that was
+        Twice what so many days stay within [s]; infinite for a column that was
         never observed, or that stands still for half a day as a rule.
     """
     limits = np.full(longest.shape[1], np.inf)
@@ -162,7 +218,7 @@ def usual_limits(longest: NDArray[np.int32], least_s: float) -> NDArray[np.float
         known = np.sort(lengths[lengths > 0])
         if not len(known):
             continue
-        usual = int(known[int(np.ceil(USUAL_SHARE * len(known))) - 1])
+        usual = int(known[int(np.ceil(share * len(known))) - 1])
         if usual < DAY_S / 2:
             limits[column] = max(USUAL_TIMES * usual, least_s)
     return limits

@@ -7,6 +7,7 @@ the same bit for bit, whether or not the training was interrupted.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from echoanom.artifact import (
     save_artifact,
 )
 from echoanom.checkpoints import Checkpoint, TrainingState
-from echoanom.closedform import fit_at_once
+from echoanom.closedform import fit_at_once, set_components
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.detectors import Model
@@ -76,8 +77,8 @@ def train(
     model_dir : str
         Folder that gets the artifact, as path or URL.
     window : WindowOptions, optional
-        Windows to learn from; shuffled, and every 64 rows one of 64 rows, if left out.
-        Its seed is that of the weights, too.
+        Windows to learn from; shuffled, of 64 rows and as far apart as the network has
+        it, if left out. Its seed is that of the weights, too.
     network : ModelOptions, optional
         The network; the defaults if left out.
     training : TrainOptions, optional
@@ -115,8 +116,11 @@ def train(
         If another process trains here, or something cannot be written.
     """
     require_tensorflow()
-    window = window or WindowOptions(stride=64, shuffle=True)
-    network, training = network or ModelOptions(), training or TrainOptions()
+    network = network or ModelOptions()
+    training = (training or TrainOptions()).of(network)
+    if window is None:
+        stride = network.default_stride(WindowOptions.size)
+        window = WindowOptions(stride=stride, shuffle=True)
     if resume and overwrite:
         raise OptionError("resume and overwrite exclude each other; give one of them")
     check_learning(network, training)
@@ -144,6 +148,7 @@ def train(
             )
         runs = select(dataset.runs, dataset.period_s, include, exclude)
         holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
+        assert training.normalization is not None, "settled for the model"
         normalization = fit_normalization(
             training_statistics(dataset, holdout.training),
             training.normalization,
@@ -164,7 +169,13 @@ def train(
             if network.is_fitted_at_once:
                 model, state = fit_at_once(fitting, network)
             else:
-                model, state = fitting.run(network, checkpoint, logs)
+                begin = set_components if network.kind == "residual" else None
+                model, state = fitting.run(
+                    network,
+                    checkpoint,
+                    logs,
+                    begin and functools.partial(begin, fitting),
+                )
         artifact = save_training(
             fitting,
             network,
@@ -190,7 +201,7 @@ def save_training(
     include: tuple[Interval, ...] | None = None,
     exclude: tuple[Interval, ...] = (),
 ) -> Artifact:
-    """Compute the threshold's calibration, and write all that leaves a training.
+    """Weigh errors, compute the threshold's calibration, and write all that leaves a training.
 
     Parameters
     ----------
@@ -232,6 +243,7 @@ def save_training(
         history=state.history,
         stop_reason=state.stop_reason,
     )
+    weighing = fitting.weigh(model)
     artifact = Artifact(
         columns=dataset.columns,
         period_s=dataset.period_s,
@@ -241,7 +253,8 @@ def save_training(
         normalization=fitting.normalization,
         record=record,
         model=model,
-        calibration=fitting.calibrate(model),
+        weighing=weighing,
+        calibration=fitting.calibrate(model, weighing),
     )
     _write_history(model_dir, record)
     return save_artifact(artifact, model_dir)

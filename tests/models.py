@@ -13,7 +13,7 @@ from echoanom.normalization import fit_normalization
 from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 from echoanom.thresholds import Calibration
 
-NETWORK = ModelOptions(filters=(4, 2), kernel=3)
+NETWORK = ModelOptions(kind="autoencoder", filters=(4, 2), kernel=3)
 
 
 def untrained_artifact(

@@ -18,7 +18,9 @@ from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 
 OTHERS = Hyperparameters(
     WindowOptions(size=13, stride=3, batch_size=7, shuffle=False, seed=5),
-    ModelOptions(filters=(4, 2), kernel=3, dropout=0.25, output="linear"),
+    ModelOptions(
+        kind="autoencoder", filters=(4, 2), kernel=3, dropout=0.25, output="linear"
+    ),
     TrainOptions(epochs=9, learning_rate=2e-4, normalization="robust", patience=0),
     JobOptions("s3://bucket/dataset", "0" * 32, "shuffled", 99, 1.5, 3, 8000),
 )
@@ -27,7 +29,7 @@ OTHERS = Hyperparameters(
 def test_nothing_said_is_what_a_training_does_by_itself() -> None:
     assert parse_hyperparameters({}) == Hyperparameters(
         WindowOptions(stride=64, shuffle=True),
-        ModelOptions(),
+        ModelOptions(kind="autoencoder"),
         TrainOptions(),
         JobOptions(),
     )

@@ -272,7 +272,10 @@ def test_it_is_not_resumed_and_has_no_device(
     [
         ({"kind": "iforest", "components": 3}, "components must be left out"),
         ({"kind": "rcf", "filters": (4,)}, "filters must be left out"),
-        ({"trees": 3}, "trees must be left out with the model autoencoder"),
+        (
+            {"kind": "autoencoder", "trees": 3},
+            "trees must be left out with the model autoencoder",
+        ),
         ({"kind": "pca", "samples": 3}, "samples must be left out with the model pca"),
         ({"kind": "rcf", "trees": 0}, "trees must be a whole number of at least 1"),
     ],

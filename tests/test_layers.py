@@ -31,10 +31,10 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable alarmrates rules thresholds scores labels"
     " stretches ranking vus affiliation bootstrap standstill",
-    "principal isolation cutforest autoencoder fixedlayers networks serving"
-    " cellerrors detectors history artifact folding scoreparts windowerrors scorework"
-    " scoring holdout forestrows forest checkpoints resuming feeding parallel fitting"
-    " closedform training",
+    "principal isolation cutforest autoencoder fixedlayers residual networks weighing"
+    " weighed serving cellerrors detectors history artifact folding scoreparts"
+    " windowerrors scorework scoring spreads holdout forestrows forest checkpoints"
+    " resuming feeding parallel fitting closedform training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions judging evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"
@@ -63,10 +63,13 @@ HEAVY_AT_TOP = {
     "pipeline": {"tensorflow"},
     "autoencoder": {"keras"},
     "fixedlayers": {"keras"},
+    "residual": {"keras"},
     "networks": {"keras"},
+    "weighed": {"tensorflow"},
     "serving": {"tensorflow", "keras"},
     "cellerrors": {"tensorflow", "keras"},
     "detectors": {"keras"},
+    "closedform": {"keras"},
     "artifact": {"tensorflow", "keras"},
     "scorework": {"tensorflow"},
     "checkpoints": {"keras"},

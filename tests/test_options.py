@@ -79,12 +79,14 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     Share: {"worker": st.just(0), "workers": WHOLE},
     # What other kinds take is tried in test_closedform.
     ModelOptions: {
-        "kind": st.just("autoencoder"),
+        "kind": st.sampled_from(["residual", "autoencoder"]),
         "components": st.none(),
+        "trees": st.just(100),
+        "samples": st.just(256),
         "filters": st.lists(WHOLE, min_size=1).map(tuple),
         "kernel": WHOLE,
         "dropout": st.floats(0, 1, exclude_max=True),
-        "output": st.sampled_from(["sigmoid", "linear"]),
+        "output": st.just("sigmoid"),
     },
     TrainOptions: {
         "epochs": WHOLE,
@@ -149,15 +151,17 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
     ModelOptions: {
         "kind": ["mean", "", None],
         "components": [0, -1, 2.5, "3", True, float("nan")],
+        "trees": [0, -1, *NOT_WHOLE],
+        "samples": [1, -1, *NOT_WHOLE],
         "filters": [(), (0,), (16, -8), (16, 2.5), ("16",), [16, 8], 16, (True,)],
         "kernel": [0, -4, *NOT_WHOLE],
         "dropout": [-0.1, 1.0, 2, *NOT_A_NUMBER],
         "output": ["relu", "", None],
     },
     TrainOptions: {
-        "epochs": [0, -1, *NOT_WHOLE],
+        "epochs": [0, -1, *(value for value in NOT_WHOLE if value is not None)],
         "learning_rate": [0, -1e-3, *NOT_A_NUMBER],
-        "normalization": ["minmax", "", None],
+        "normalization": ["minmax", ""],
         "validation": [0, 1, -0.2, 1.5, *NOT_A_NUMBER],
         "patience": [-1, *NOT_WHOLE],
         "calibration_stride": [0, -1, *NOT_WHOLE],

@@ -73,7 +73,7 @@ def spoiled(sensors: Any) -> None:
     ek60["2015-02-05"].iloc[:60] = 1.0
     ek60["2015-02-05"].loc[ek60["2015-02-05"].index[200:300], ["Sv_2m", "Sv_3m"]] = 2.0
     ek60["2015-02-05"].loc[ek60["2015-02-05"].index[500:700], ["Sv_4m"]] = 3.0
-    # Too short.
+    # Too short for a silence, and for some columns, but not for all of a sensor.
     ek60["2015-02-06"].iloc[100:150] = 4.0
     ctd["2015-02-06"].iloc[100:150] = np.nan
 
@@ -96,13 +96,15 @@ def test_silent_and_stuck_sensors_are_events_of_their_own_kinds(
         ("stuck", 95, 97),
         ("silent", 58, 58 + 100 / 60),
         ("stuck", 96 + 200 / 60, 101),
+        ("stuck", 120 + 100 / 60, 122.5),
     ]
-    assert [event.rank for event in found] == [4, 5, 6, 7]
+    assert [event.rank for event in found] == [4, 5, 6, 7, 8]
     assert [event.where for event in found] == [
         (("ctd", 1.0),),
         (("Sv, 1–4 m", 1.0),),
         (("ctd", 1.0),),
         (("Sv, 2–3 m", 1.0),),
+        (("Sv, 1–4 m", 1.0),),
     ]
     assert found[3].top_columns == (("ek60/Sv_2m", 0.5), ("ek60/Sv_3m", 0.5))
     assert all(np.isnan(event.peak_score) for event in found)
@@ -139,7 +141,7 @@ def test_close_outages_of_a_sensor_are_one(dataset: Dataset) -> None:
         dataset, scores_of(dataset), events=EventOptions(merge_gap_min=200)
     )
     stuck = [hours(event) for event in far if event.kind == "stuck"]
-    assert stuck == [(95, 101)]
+    assert stuck == [(95, 101), (120 + 100 / 60, 122.5)]
 
 
 def test_usual_are_the_days_the_model_was_trained_on(dataset: Dataset) -> None:

@@ -117,7 +117,7 @@ def artifact(dataset: Dataset) -> Any:
         detector=SimpleNamespace(reproduces=True),
         normalization=Normalization("range", 0 * ones, ones, 0 * ones),
         window=WindowOptions(size=16),
-        network=ModelOptions(),
+        network=ModelOptions(kind="autoencoder"),
         training=TrainOptions(),
         record=SimpleNamespace(
             dataset_path="training/set",

@@ -93,7 +93,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
         check_columns=lambda other: None,
         normalization=Normalization("range", 0 * ones, ones, 0 * ones),
         window=WindowOptions(size=16),
-        network=ModelOptions(),
+        network=ModelOptions(kind="autoencoder"),
         training=TrainOptions(),
         record=SimpleNamespace(
             dataset_path="training/set",

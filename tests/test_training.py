@@ -34,7 +34,7 @@ from echoanom.training import train
 pytestmark = pytest.mark.slow
 
 WINDOW = WindowOptions(size=13, stride=3, batch_size=16, shuffle=True, seed=3)
-NETWORK = ModelOptions(filters=(4, 2), kernel=3, dropout=0.2)
+NETWORK = ModelOptions(kind="autoencoder", filters=(4, 2), kernel=3, dropout=0.2)
 SHORT = TrainOptions(epochs=1)
 TRAINING = TrainOptions(epochs=3, learning_rate=3e-3, calibration_stride=2)
 
@@ -95,6 +95,7 @@ def test_training_leaves_an_artifact_with_its_record(undisturbed, dataset):
         "loss.png",
         "model.weights.h5",
         "normalization.json",
+        "weighing.json",
         "saved_model/1/fingerprint.pb",
         "saved_model/1/saved_model.pb",
         "saved_model/1/variables/variables.data-00000-of-00001",

@@ -12,14 +12,15 @@ from echoanom.options import ModelOptions, TrainOptions, WindowOptions
 _KINDS = {
     "kind": Flag(
         "--model-kind",
-        "What reproduces windows: the autoencoder; a baseline: the principal components"
-        " of windows, or of rows, each column's mean, the row before. Or what tells how"
-        " soon a window is alone: a Random Cut Forest, an isolation forest.",
+        "What reproduces windows: principal components and convolutions for what they"
+        " leave; a convolutional autoencoder alone; the principal components of windows, or"
+        " of rows; each column's mean; the row before. Or what tells how soon a window is"
+        " alone: a Random Cut Forest, an isolation forest.",
     ),
     "components": Flag(
         "--components",
-        "Principal components of pca and pca-rows.",
-        default="those of 90 % of the variance, at most 32",
+        "Principal components of residual, pca and pca-rows.",
+        default="one a column, at most 8; of pca, 90 % of the variance, at most 32",
     ),
     "trees": Flag("--trees", "Trees of rcf and iforest."),
     "samples": Flag("--samples", "Windows that each tree is grown from."),
@@ -59,19 +60,28 @@ def learning_options(
             "--stride",
             type=click.IntRange(min=1),
             metavar="ROWS",
-            show_default="the window's length",
+            show_default=(
+                "an eighth of the window; all of it of autoencoder"
+                if baselines
+                else "the window's length"
+            ),
             help="Rows from the start of one window to that of the next.",
         ),
         options_object(
             TrainOptions,
             "training",
-            epochs=Flag("--epochs", "Most epochs to train."),
+            epochs=Flag(
+                "--epochs",
+                "Most epochs to train.",
+                default="20; 4 of autoencoder" if baselines else "4",
+            ),
             learning_rate=Flag("--learning-rate", "Step size of the optimizer, Adam."),
             normalization=Flag(
                 "--normalization",
                 "How columns are scaled, from statistics of the training days alone: to [0, 1]"
                 " over their range, to mean 0 and deviation 1, or to [0, 1] over the middle"
                 " 99 %.",
+                default="standard; range of autoencoder" if baselines else "range",
             ),
             validation=Flag(
                 "--validation",
@@ -90,16 +100,25 @@ def learning_options(
         options_object(
             ModelOptions,
             "network",
+            None if baselines else {"kind": "autoencoder"},
             **(_KINDS if baselines else {}),
             filters=Flag(
                 "--filters", "Filters of each encoder level; the decoder mirrors them."
             ),
-            kernel=Flag("--kernel", "Height and width of every convolution [cells]."),
+            kernel=Flag(
+                "--kernel",
+                "Rows of every convolution; of autoencoder also its columns."
+                if baselines
+                else "Height and width of every convolution [cells].",
+            ),
             dropout=Flag(
                 "--dropout", "Share of bottleneck cells dropped while training."
             ),
             output=Flag(
-                activation, "Activation of the last layer; sigmoid fits data in [0, 1]."
+                activation,
+                "Activation of the last layer"
+                + (" of autoencoder" if baselines else "")
+                + "; sigmoid fits data in [0, 1].",
             ),
         ),
     )

@@ -163,7 +163,8 @@ def train(
       echoanom train dataset --model baseline --model-kind pca
     """
     include, left_out = intervals(begin, end, exclude)
-    window = dataclasses.replace(window, stride=stride or window.size, shuffle=True)
+    stride = stride or network.default_stride(window.size)
+    window = dataclasses.replace(window, stride=stride, shuffle=True)
     quiet_tensorflow()
     from echoanom.dataset import open_dataset
     from echoanom.training import train as run

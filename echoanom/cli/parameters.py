@@ -225,7 +225,7 @@ def options_object(
     argument : str
         The command function's parameter that receives the object.
     defaults : mapping of str to object, optional
-        Fields whose default is another for this command.
+        Fields whose default is another for this command, with a flag or without.
     **flags : Flag
         By field name, in the order of the help. Fields without a flag keep their
         default.
@@ -236,6 +236,7 @@ def options_object(
         To be put on the command function.
     """
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, cls))}
+    fixed = {name: v for name, v in (defaults or {}).items() if name not in flags}
     hints = typing.get_type_hints(cls)
 
     def decorate(function: Decorated) -> Decorated:
@@ -243,7 +244,7 @@ def options_object(
         def build(*args: Any, **values: Any) -> Any:
             chosen = {name: values.pop(f"{argument}__{name}") for name in flags}
             try:
-                values[argument] = cls(**chosen)
+                values[argument] = cls(**fixed, **chosen)
             except OptionError as error:
                 raise click.UsageError(_with_flags(str(error), flags)) from None
             return function(*args, **values)

@@ -98,11 +98,12 @@ class Hyperparameters:
     job: JobOptions
 
     def __post_init__(self) -> None:
-        if self.network.is_fitted_at_once:
+        if self.network.kind != "autoencoder":
             raise OptionError(
                 "kind must be autoencoder in a training job, got"
                 f" {self.network.kind!r}; fit it with `echoanom train`"
             )
+        object.__setattr__(self, "training", self.training.of(self.network))
         check_learning(self.network, self.training)
 
 
@@ -169,7 +170,7 @@ def parse_hyperparameters(texts: Mapping[str, Any]) -> Hyperparameters:
         values["window"]["stride"] = values["window"].get("size", WindowOptions.size)
     return Hyperparameters(
         window=WindowOptions(**values["window"]),
-        network=ModelOptions(**values["network"]),
+        network=ModelOptions(kind="autoencoder", **values["network"]),
         training=TrainOptions(**values["training"]),
         job=JobOptions(**values["job"]),
     )

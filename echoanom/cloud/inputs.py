@@ -113,6 +113,7 @@ def open_inputs(
     holdout = hold_back(
         about.runs, about.period_s, window.size, training.validation, whole_days=True
     )
+    assert training.normalization is not None, "settled for the model"
     normalization = fit_normalization(
         training_statistics(about, holdout.training),
         training.normalization,
