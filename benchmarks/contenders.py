@@ -84,5 +84,7 @@ CONTENDERS: dict[str, Contender] = {
     "pca-rows": Contender(ModelOptions(kind="pca-rows")),
     "zscore": Contender(ModelOptions(kind="zscore")),
     "step": Contender(ModelOptions(kind="step")),
+    "rcf": Contender(ModelOptions(kind="rcf"), window=8, reproduces=False),
+    "iforest": Contender(ModelOptions(kind="iforest"), reproduces=False),
     "random": Contender(ModelOptions(kind="zscore"), random=True),
 }
