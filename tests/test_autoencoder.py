@@ -46,7 +46,7 @@ def test_any_window_and_column_count_keeps_its_shape(size, columns, filters):
 def test_cropping_gives_back_the_cells_in_their_places():
     # Convolutions that hand their input through, so what is left is pad, pool,
     # upsample and crop: every 2 x 2 block becomes its maximum, in its place.
-    options = ModelOptions(filters=(1,), kernel=1, output="linear")
+    options = ModelOptions(kind="autoencoder", filters=(1,), kernel=1, output="linear")
     model = build_autoencoder(3, 5, options)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Conv2D):
@@ -58,7 +58,9 @@ def test_cropping_gives_back_the_cells_in_their_places():
 
 
 def test_output_and_dropout_are_options():
-    model = build_autoencoder(8, 8, ModelOptions(dropout=0.5, output="linear"))
+    model = build_autoencoder(
+        8, 8, ModelOptions(kind="autoencoder", dropout=0.5, output="linear")
+    )
     assert model.get_layer("dropout").rate == 0.5
     assert model.get_layer("reconstruct").activation is keras.activations.linear
     values = np.random.default_rng(0).random((4, 8, 8), dtype=np.float32)

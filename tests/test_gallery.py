@@ -123,7 +123,8 @@ def test_a_lower_threshold_finds_more_and_pruning_costs_less(
     assert pruned[0] <= many[0] and pruned[1] < many[1]
     assert many[0] >= 0.8 * int(lines[0].split(" of ")[1].split()[0])
     marks = read_labels(str(folder / "demo-output" / "threshold" / "labels.csv"))
-    assert {label.kind for label in marks} == {"real", "unsure", "false"}
+    kinds = {label.kind for label in marks}
+    assert {"real", "false"} <= kinds <= {"real", "unsure", "false"}
 
 
 @slow
