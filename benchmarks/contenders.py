@@ -75,7 +75,7 @@ class Contender:
 _FIELDS = dataclasses.fields(Contender)
 
 CONTENDERS: dict[str, Contender] = {
-    "residual": Contender(ModelOptions(), epochs=2.0),
+    "residual": Contender(ModelOptions()),
     "autoencoder": Contender(ModelOptions(kind="autoencoder"), "range"),
     "autoencoder, standard": Contender(
         ModelOptions(kind="autoencoder", output="linear")

@@ -351,7 +351,7 @@ class ModelOptions(Options):
         how soon a window is alone: a Random Cut Forest, or an isolation forest.
     components : int, optional
         Principal components. Left out: as many as explain 90 % of the variance, at
-        most 32; of ``residual``, one for each column, at most 8.
+        most 32; of ``residual``, one for each column, at most 10.
     trees : int
         Trees of a forest.
     samples : int
@@ -487,7 +487,7 @@ class TrainOptions(Options):
     ----------
     epochs : int, optional
         Most epochs to train; of trained models alone, like the learning rate and
-        patience. Left out: 4 of ``autoencoder``, 20 of ``residual``.
+        patience. Left out: 4 of ``autoencoder``, 10 of ``residual``.
     learning_rate : float
         Adam's step size.
     normalization : {'range', 'standard', 'robust'}, optional
@@ -544,7 +544,7 @@ class TrainOptions(Options):
         )
 
 
-_EPOCHS: dict[ModelKind, int] = {"autoencoder": 4, "residual": 20}
+_EPOCHS: dict[ModelKind, int] = {"autoencoder": 4, "residual": 10}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from echoanom.errors import OptionError
 from echoanom.fixedlayers import Projection
 from echoanom.options import ModelOptions
 
-MOST_COMPONENTS = 8
+MOST_COMPONENTS = 10
 """Components if their number is left open and there are more columns than that."""
 
 _PROJECTION = "projection"

@@ -182,7 +182,7 @@ def test_columns_that_never_vary_cannot_be_learnt(tmp_path: Path) -> None:
 
 def test_options_that_depend_on_the_model_are_settled() -> None:
     settled = TrainOptions().of(ModelOptions())
-    assert (settled.normalization, settled.epochs) == ("standard", 20)
+    assert (settled.normalization, settled.epochs) == ("standard", 10)
     settled = TrainOptions().of(ModelOptions(kind="autoencoder"))
     assert (settled.normalization, settled.epochs) == ("range", 4)
     asked = TrainOptions(epochs=2, normalization="robust")

@@ -20,7 +20,7 @@ _KINDS = {
     "components": Flag(
         "--components",
         "Principal components of residual, pca and pca-rows.",
-        default="one a column, at most 8; of pca, 90 % of the variance, at most 32",
+        default="one a column, at most 10; of pca, 90 % of the variance, at most 32",
     ),
     "trees": Flag("--trees", "Trees of rcf and iforest."),
     "samples": Flag("--samples", "Windows that each tree is grown from."),
@@ -73,7 +73,7 @@ def learning_options(
             epochs=Flag(
                 "--epochs",
                 "Most epochs to train.",
-                default="20; 4 of autoencoder" if baselines else "4",
+                default="10; 4 of autoencoder" if baselines else "4",
             ),
             learning_rate=Flag("--learning-rate", "Step size of the optimizer, Adam."),
             normalization=Flag(
