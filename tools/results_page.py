@@ -280,8 +280,8 @@ def _kinds(found: Figures) -> list[str]:
         (
             "with_outages",
             "With sensors that are silent or stuck",
-            "As `echoanom detect --dataset` lists them, at their default limits of an"
-            " hour. Such an event finds what was planted of its kind in its sensor"
+            "As `echoanom detect --dataset` lists them, at their default limits."
+            " Such an event finds what was planted of its kind in its sensor"
             " alone. That a sensor is silent is a fact: it is no false alarm, as gaps"
             " that nobody planted are real, too. A sensor that is said to be stuck and"
             " is not is one.",
