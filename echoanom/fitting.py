@@ -191,7 +191,7 @@ class Fitting:
         if self.placement == "device":
             rows = DeviceRows(self.dataset, self.normalization)
             model.expand = rows.gather_windows(self.window.size)
-        epochs = self._epochs
+        epochs = self.epochs
         if self.feed is None:
             stream = self._stream(rows, epochs=epochs, start=end.position)
         else:
@@ -261,7 +261,8 @@ class Fitting:
         return Calibration.from_scores(rows.score, rows.times, self.dataset.period_s)
 
     @property
-    def _epochs(self) -> int:
+    def epochs(self) -> int:
+        """Most epochs to train."""
         assert self.training.epochs is not None, "settled for the model"
         return self.training.epochs
 
@@ -361,7 +362,7 @@ class _EpochEnd(Resume):
         assert batches is not None
         super().__init__(checkpoint, batches, every=every)
         self._training = fitting.training
-        self._epochs = fitting.training.epochs or 1
+        self._epochs = fitting.epochs
         self._progress = fitting.progress
         self._parallel = fitting.parallel
         self._feed = feed

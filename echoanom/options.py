@@ -494,7 +494,8 @@ class TrainOptions(Options):
         How columns are scaled, from statistics of the training days alone. Left out:
         by their range for an autoencoder, else standard.
     validation : float
-        Share of the rows held back, in whole days at the end of the record, in (0, 1).
+        Share of the rows held back at the end of the record, in (0, 1): in whole days,
+        if there are two or more.
     patience : int
         Epochs without a better validation loss before training stops; 0 never stops.
     calibration_stride : int
@@ -562,7 +563,8 @@ class ForestOptions(Options):
     normalization : {'range', 'standard', 'robust'}
         How columns are scaled, from statistics of the training days alone.
     validation : float
-        Share of the rows held back, in whole days at the end of the record, in (0, 1).
+        Share of the rows held back at the end of the record, in (0, 1): in whole days,
+        if there are two or more.
     """
 
     trees: int = 50

@@ -162,7 +162,7 @@ def score_runs(
     WindowError
         If no window fits into any run.
     """
-    index = WindowIndex(runs, _in_order(options))
+    index = WindowIndex(runs, in_order(options))
     rows = _Rows(covered_rows(runs, options), len(dataset.columns))
     reader = IndexedReader(dataset, normalization)
     errors_of = used.errors_of()
@@ -190,7 +190,7 @@ def _score_on(
         raise ArtifactError(
             "a model must be saved where workers can load it, but this one was not"
         )
-    index = WindowIndex(runs, _in_order(options))
+    index = WindowIndex(runs, in_order(options))
     rows = _Rows(covered_rows(runs, options), len(dataset.columns))
     batches = cut(index, len(dataset.columns))
     whole = ScorePart(
@@ -213,7 +213,19 @@ def _score_on(
     return rows.whole()
 
 
-def _in_order(options: WindowOptions) -> WindowOptions:
+def in_order(options: WindowOptions) -> WindowOptions:
+    """Take every window, in order of time.
+
+    Parameters
+    ----------
+    options : WindowOptions
+        Size, stride and batches.
+
+    Returns
+    -------
+    WindowOptions
+        Not shuffled, and none left out.
+    """
     return dataclasses.replace(
         options, shuffle=False, drop_remainder=False, min_observed=0.0
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from echoanom.options import WindowOptions
 from echoanom.progress import Progress, no_progress
 from echoanom.reader import IndexedReader
 from echoanom.rowspans import row_spans
+from echoanom.scoring import in_order
 from echoanom.windowerrors import row_times
 from echoanom.windowing import WindowIndex
 
@@ -52,10 +51,7 @@ def sum_errors(
     cells : ndarray of int64, shape (C,)
         Observed cells that they are sums over; those of several windows count in each.
     """
-    options = dataclasses.replace(
-        options, shuffle=False, drop_remainder=False, min_observed=0.0
-    )
-    index = WindowIndex(runs, options)
+    index = WindowIndex(runs, in_order(options))
     reader = IndexedReader(dataset, normalization)
     errors = np.zeros(len(dataset.columns))
     cells = np.zeros(len(dataset.columns), dtype=np.int64)

@@ -160,7 +160,7 @@ class Movements:
     """
 
     def __init__(self, members: Sequence[Sequence[int]], columns: int) -> None:
-        self._members = members
+        self._members = [np.asarray(positions) for positions in members]
         self._last = np.full(columns, np.nan, dtype=np.float32)
         self._counts = np.zeros(len(members), dtype=np.int64)
 

@@ -169,12 +169,12 @@ def train(
             if network.is_fitted_at_once:
                 model, state = fit_at_once(fitting, network)
             else:
-                begin = set_components if network.kind == "residual" else None
+                begin = functools.partial(set_components, fitting)
                 model, state = fitting.run(
                     network,
                     checkpoint,
                     logs,
-                    begin and functools.partial(begin, fitting),
+                    begin if network.kind == "residual" else None,
                 )
         artifact = save_training(
             fitting,

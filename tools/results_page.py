@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -322,7 +322,10 @@ def _cell(values: Sequence[float], digits: int, best: float | None) -> str:
     """Median and range; bold where the median is the best to the digits shown."""
     if not values:
         return ""
-    text: Callable[[float], str] = lambda value: f"{value:,.{digits}f}"  # noqa: E731
+
+    def text(value: float) -> str:
+        return f"{value:,.{digits}f}"
+
     middle = text(statistics.median(values))
     if best and middle == text(best):
         middle = f"**{middle}**"
