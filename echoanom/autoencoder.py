@@ -234,6 +234,7 @@ def build_autoencoder(
     columns: int,
     options: ModelOptions | None = None,
     turns: Sequence[float] | None = None,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> MaskedAutoencoder:
     """Build the network for one window size and number of columns.
 
@@ -254,6 +255,9 @@ def build_autoencoder(
     turns : sequence of float, length C, optional
         A whole turn in each column's normalised unit, 0 for columns that hold no
         angle; all 0 if left out.
+    encode : callable, optional
+        Another encoder of as many levels: makes (B, T / 2^L, C / 2^L, F) of the padded
+        window, (B, T, C, 1).
 
     Returns
     -------
@@ -285,9 +289,7 @@ def build_autoencoder(
     if any(padding):
         edges = tuple((0, cells) for cells in padding)
         x = layers.ZeroPadding2D(edges, name="pad")(x)
-    for level, filters in enumerate(options.filters, 1):
-        x = _convolution(filters, options, f"encode_{level}")(x)
-        x = layers.MaxPooling2D(2, name=f"pool_{level}")(x)
+    x = encode(x) if encode else _encode(x, options)
     if options.dropout:
         x = layers.Dropout(options.dropout, name="dropout")(x)
     for level, filters in reversed(list(enumerate(options.filters, 1))):
@@ -300,6 +302,13 @@ def build_autoencoder(
     if turns is not None and any(turns):
         outputs = NearestTurn(turns, name="nearest_turn")(inputs, outputs)
     return MaskedAutoencoder(inputs, outputs, name="autoencoder")
+
+
+def _encode(x: Tensor, options: ModelOptions) -> Tensor:
+    for level, filters in enumerate(options.filters, 1):
+        x = _convolution(filters, options, f"encode_{level}")(x)
+        x = layers.MaxPooling2D(2, name=f"pool_{level}")(x)
+    return x
 
 
 def _convolution(
