@@ -1,4 +1,4 @@
-"""Fit what needs no epochs to the windows to train on: baselines, and components.
+"""Fit what needs no epochs to the windows to train on: baselines, and beginnings.
 
 They are held against the same held-back days as a trained network, and are used like
 it.
@@ -23,6 +23,7 @@ from echoanom.detectors import Model
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.options import ModelOptions
+from echoanom.pretrained import Weights, set_encoder, standardize
 from echoanom.principal import Covariance, Principal, of_samples
 from echoanom.residual import components_of, features_of
 
@@ -32,6 +33,8 @@ MOST_WINDOWS = 2048
 """Windows that components of windows, and forests, are computed from."""
 MOST_CELLS = 1 << 26
 """Cells of these windows; together they take 256 MiB."""
+FEW_CELLS = 1 << 22
+"""Cells of the windows that an encoder's features are scaled by: 40 of 64 x 1,600."""
 
 Arrays = list[NDArray[np.float32]]
 
@@ -114,6 +117,28 @@ def set_components(fitting: Fitting, model: keras.Model) -> None:
     )
 
 
+def begin_pretrained(
+    fitting: Fitting, network: ModelOptions, weights: Weights, model: keras.Model
+) -> None:
+    """Set an encoder's weights, and scale its features by those of some windows.
+
+    Parameters
+    ----------
+    fitting : Fitting
+        Data and options.
+    network : ModelOptions
+        The model's options.
+    weights : tuple of ndarray
+        As `echoanom.encoders.read_encoder` gives them.
+    model : keras.Model
+        As `echoanom.pretrained.build_pretrained` makes it.
+    """
+    set_encoder(model, network, weights)
+    windows = _chosen(fitting, FEW_CELLS).reshape(-1, *model.input_shape[1:])
+    step = fitting.window.batch_size
+    standardize(model, [windows[i : i + step] for i in range(0, len(windows), step)])
+
+
 def _of_rows(fitting: Fitting, components: int | None) -> Principal:
     columns = len(fitting.dataset.columns)
     if columns > MOST_COLUMNS:
@@ -131,10 +156,12 @@ def _of_windows(fitting: Fitting, components: int | None) -> Principal:
     return of_samples(_chosen(fitting), components)
 
 
-def _chosen(fitting: Fitting, *, seen: bool = False) -> NDArray[np.float32]:
+def _chosen(
+    fitting: Fitting, most: int = MOST_CELLS, *, seen: bool = False
+) -> NDArray[np.float32]:
     """Choose windows at random; if `seen`, of which anything was observed."""
     cells = fitting.window.size * len(fitting.dataset.columns)
-    wanted = max(2, min(MOST_WINDOWS, MOST_CELLS // cells))
+    wanted = max(2, min(MOST_WINDOWS, most // cells))
     chosen = [np.empty((0, cells), dtype=np.float32)]
     count = 0
     for values, observed in _batches(fitting, shuffle=True):

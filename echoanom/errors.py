@@ -17,6 +17,7 @@
     ├── TrainingError        a model cannot be trained on this, or not go on
     │   └── TrainingStoppedError it was asked to stop; its state is kept
     ├── ArtifactError        a model directory cannot be used
+    ├── EncoderError         an encoder that was trained before cannot be used
     ├── ScoresError          a score, label or event table cannot be used
     ├── StorageError         a file or object cannot be read or written
     │   ├── ConflictError    another writer was there before
@@ -167,6 +168,10 @@ class TrainingStoppedError(TrainingError):
 
 class ArtifactError(EchoanomError):
     """A model directory cannot be used."""
+
+
+class EncoderError(EchoanomError):
+    """An encoder that was trained before cannot be used."""
 
 
 class ScoresError(EchoanomError):

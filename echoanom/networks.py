@@ -16,6 +16,7 @@ from echoanom.autoencoder import (
 )
 from echoanom.fixedlayers import ColumnMeans, Projection, RowBefore
 from echoanom.options import ModelOptions
+from echoanom.pretrained import build_pretrained
 from echoanom.principal import width
 from echoanom.residual import build_residual
 
@@ -47,7 +48,8 @@ def build_network(
     -------
     MaskedAutoencoder
         Maps float32 (B, T, C), normalised and without NaN, to the same shape. The
-        weights of what is fitted at once are 0.
+        weights of what is fitted at once are 0, and an encoder's that was trained before
+        are random.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def build_network(
         return build_residual(size, columns, options, turns, varies)
     if options.kind == "autoencoder":
         return build_autoencoder(size, columns, options, turns)
+    if options.kind == "pretrained":
+        return build_pretrained(size, columns, options, turns)
     inputs = keras.Input((size, columns), name="values")
     outputs = _reproduce(inputs, size, columns, options)
     if turns is not None and any(turns):

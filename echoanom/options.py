@@ -20,12 +20,24 @@ StorageDtype = Literal["float32", "float16", "int16"]
 Codec = Literal["none", "zstd"]
 Output = Literal["sigmoid", "linear"]
 ModelKind = Literal[
-    "residual", "autoencoder", "pca", "pca-rows", "zscore", "step", "rcf", "iforest"
+    "residual",
+    "autoencoder",
+    "pretrained",
+    "pca",
+    "pca-rows",
+    "zscore",
+    "step",
+    "rcf",
+    "iforest",
 ]
 NormalizationKind = Literal["range", "standard", "robust"]
 Placement = Literal["host", "device"]
 
 DAY_S = 86_400
+
+VGG16 = "vgg16"
+"""The encoder that Keras Applications publishes weights of."""
+VGG16_BLOCKS = 5
 
 
 def check_placement(placement: Placement) -> None:
@@ -60,6 +72,10 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _are_texts(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, tuple) and all(_is_whole(n) and n >= 1 for n in value)
 
 
 def _require_whole(name: str, value: object, least: int) -> None:
@@ -343,12 +359,13 @@ class ModelOptions(Options):
 
     Attributes
     ----------
-    kind : {'residual', 'autoencoder', 'pca', 'pca-rows', 'zscore', 'step', 'rcf', \
-        'iforest'}
+    kind : {'residual', 'autoencoder', 'pretrained', 'pca', 'pca-rows', 'zscore', \
+        'step', 'rcf', 'iforest'}
         What reproduces windows: principal components and a convolutional autoencoder
-        of what they leave; a convolutional autoencoder alone; the principal components
-        of whole windows, or of rows; each column's mean; the row before. Or what tells
-        how soon a window is alone: a Random Cut Forest, or an isolation forest.
+        of what they leave; a convolutional autoencoder alone; a decoder of what an
+        encoder makes that was trained before; the principal components of whole
+        windows, or of rows; each column's mean; the row before. Or what tells how soon
+        a window is alone: a Random Cut Forest, or an isolation forest.
     components : int, optional
         Principal components. Left out: as many as explain 90 % of the variance, at
         most 32; of ``residual``, one for each column, at most 10.
@@ -357,16 +374,32 @@ class ModelOptions(Options):
     samples : int
         Windows that each tree of a forest is grown from, at least 2.
     filters : tuple of int
-        Filters of each encoder level; the decoder mirrors them. These, the kernel and
-        dropout are those of ``residual`` and ``autoencoder`` alone.
+        Filters of each encoder level; the decoder mirrors them. Of ``pretrained`` those
+        of the decoder, the last one's first; the encoder is as deep. These, the kernel
+        and dropout are those of models alone that are trained.
     kernel : int
-        Kernel of every convolution [rows], of ``autoencoder`` in height and width
-        [cells].
+        Kernel of every convolution that is trained [rows], of ``autoencoder`` and
+        ``pretrained`` in height and width [cells].
     dropout : float
         Share of bottleneck cells dropped while training, in [0, 1).
     output : {'sigmoid', 'linear'}
-        Activation of the last layer of ``autoencoder``. Sigmoid belongs to data scaled
-        to [0, 1].
+        Activation of the last layer of ``autoencoder`` and ``pretrained``. Sigmoid
+        belongs to data scaled to [0, 1].
+    encoder : str
+        Encoder of ``pretrained``: ``vgg16``, or the folder of a model of the kind
+        ``autoencoder``, as path or URL.
+    encoder_weights : str
+        File with the weights of ``vgg16``, as path or URL. Empty: where Keras
+        Applications keeps it.
+    fine_tune : bool
+        Whether training changes the weights of the encoder, too.
+    encoder_filters : tuple of int
+        Filters of each level of an encoder that is a model. This and what follows are
+        found where the encoder is read, and are no options.
+    encoder_kernel : int
+        Its kernel in height and width [cells]; 0 if nothing was read yet.
+    encoder_digest : str
+        Identity of the weights that were read; empty if none were.
     """
 
     kind: ModelKind = "residual"
@@ -377,6 +410,12 @@ class ModelOptions(Options):
     kernel: int = 4
     dropout: float = 0.0
     output: Output = "sigmoid"
+    encoder: str = VGG16
+    encoder_weights: str = ""
+    fine_tune: bool = False
+    encoder_filters: tuple[int, ...] = ()
+    encoder_kernel: int = 0
+    encoder_digest: str = ""
 
     def __post_init__(self) -> None:
         _require_choice("kind", self.kind, ModelKind)
@@ -385,9 +424,7 @@ class ModelOptions(Options):
         _require_whole("trees", self.trees, 1)
         _require_whole("samples", self.samples, 2)
         _require(
-            isinstance(self.filters, tuple)
-            and len(self.filters) >= 1
-            and all(_is_whole(count) and count >= 1 for count in self.filters),
+            _are_counts(self.filters) and len(self.filters) >= 1,
             "filters",
             "a tuple of one or more whole numbers of at least 1",
             self.filters,
@@ -397,7 +434,45 @@ class ModelOptions(Options):
             "dropout", self.dropout, "in [0, 1)", lambda share: 0 <= share < 1
         )
         _require_choice("output", self.output, Output)
+        self._check_encoder()
         self._refuse_what_others_take()
+
+    def _check_encoder(self) -> None:
+        _require(
+            isinstance(self.encoder, str) and self.encoder != "",
+            "encoder",
+            f"{VGG16} or the folder of a model",
+            self.encoder,
+        )
+        for name in ("encoder_weights", "encoder_digest"):
+            value = getattr(self, name)
+            _require(isinstance(value, str), name, "text", value)
+        _require_bool("fine_tune", self.fine_tune)
+        _require(
+            _are_counts(self.encoder_filters),
+            "encoder_filters",
+            "a tuple of whole numbers of at least 1",
+            self.encoder_filters,
+        )
+        _require_whole("encoder_kernel", self.encoder_kernel, 0)
+        if self.kind != "pretrained":
+            return
+        if bool(self.encoder_filters) != bool(self.encoder_kernel):
+            raise OptionError(
+                "encoder_kernel must come with encoder_filters and not without, got"
+                f" {self.encoder_kernel} with {self.encoder_filters!r}"
+            )
+        if self.encoder != VGG16 and self.encoder_weights:
+            raise OptionError(
+                f"encoder_weights must be left out with an encoder other than {VGG16},"
+                f" which has its own, got {self.encoder_weights!r}"
+            )
+        levels = VGG16_BLOCKS if self.encoder == VGG16 else len(self.encoder_filters)
+        if levels and len(self.filters) > levels:
+            raise OptionError(
+                f"filters must be at most {levels} numbers, one for each level of the"
+                f" encoder {self.encoder}, got {self.filters!r}"
+            )
 
     def _refuse_what_others_take(self) -> None:
         theirs = {"kind", *_OPTIONS_OF[self.kind]}
@@ -412,7 +487,12 @@ class ModelOptions(Options):
     @property
     def is_fitted_at_once(self) -> bool:
         """Whether it is fitted without epochs."""
-        return self.kind not in ("residual", "autoencoder")
+        return self.kind not in _EPOCHS
+
+    @property
+    def has_output(self) -> bool:
+        """Whether its last layer has an activation to choose, for scaled values."""
+        return "output" in _OPTIONS_OF[self.kind]
 
     def default_stride(self, size: int) -> int:
         """Tell how far apart windows to train on start if nothing else is said.
@@ -470,6 +550,11 @@ class ModelOptions(Options):
 _OPTIONS_OF: dict[ModelKind, tuple[str, ...]] = {
     "residual": ("components", "filters", "kernel", "dropout"),
     "autoencoder": ("filters", "kernel", "dropout", "output"),
+    "pretrained": (
+        *("filters", "kernel", "dropout", "output"),
+        *("encoder", "encoder_weights", "fine_tune"),
+        *("encoder_filters", "encoder_kernel", "encoder_digest"),
+    ),
     "pca": ("components",),
     "pca-rows": ("components",),
     "zscore": (),
@@ -487,12 +572,12 @@ class TrainOptions(Options):
     ----------
     epochs : int, optional
         Most epochs to train; of trained models alone, like the learning rate and
-        patience. Left out: 4 of ``autoencoder``, 10 of ``residual``.
+        patience. Left out: 4 of ``autoencoder``, else 10.
     learning_rate : float
         Adam's step size.
     normalization : {'range', 'standard', 'robust'}, optional
         How columns are scaled, from statistics of the training days alone. Left out:
-        by their range for an autoencoder, else standard.
+        by their range for ``autoencoder`` and ``pretrained``, else standard.
     validation : float
         Share of the rows held back at the end of the record, in (0, 1): in whole days,
         if there are two or more.
@@ -534,18 +619,15 @@ class TrainOptions(Options):
         TrainOptions
             The same, with a normalization and, of a model that is trained, epochs.
         """
-        scaling: NormalizationKind = (
-            "range" if network.kind == "autoencoder" else "standard"
-        )
-        epochs = None if network.is_fitted_at_once else _EPOCHS[network.kind]
+        scaling: NormalizationKind = "range" if network.has_output else "standard"
         return dataclasses.replace(
             self,
             normalization=self.normalization or scaling,
-            epochs=self.epochs or epochs,
+            epochs=self.epochs or _EPOCHS.get(network.kind),
         )
 
 
-_EPOCHS: dict[ModelKind, int] = {"autoencoder": 4, "residual": 10}
+_EPOCHS: dict[ModelKind, int] = {"residual": 10, "autoencoder": 4, "pretrained": 10}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -591,8 +673,9 @@ class ForestOptions(Options):
 def check_learning(network: ModelOptions, training: TrainOptions) -> None:
     """Refuse a model that cannot be fitted as is asked for.
 
-    A sigmoid cannot reach the values of the standard normalisation, and what is fitted
-    at once has neither epochs nor a step size.
+    A sigmoid cannot reach the values of the standard normalisation, VGG16 was trained on
+    images, whose values have ends, and what is fitted at once has neither epochs nor a
+    step size.
 
     Parameters
     ----------
@@ -614,15 +697,17 @@ def check_learning(network: ModelOptions, training: TrainOptions) -> None:
                     f"{name} must be left out with the model {network.kind}, which is"
                     f" fitted at once, got {value!r}"
                 )
-    elif (
-        network.kind == "autoencoder"
-        and network.output == "sigmoid"
-        and training.normalization == "standard"
-    ):
-        raise OptionError(
-            "output must be linear with normalization standard, got sigmoid, whose"
-            " values lie in [0, 1]; change either"
-        )
+    elif network.has_output and training.normalization == "standard":
+        if network.output == "sigmoid":
+            raise OptionError(
+                "output must be linear with normalization standard, got sigmoid, whose"
+                " values lie in [0, 1]; change either"
+            )
+        if network.kind == "pretrained" and network.encoder == VGG16:
+            raise OptionError(
+                f"normalization must be range or robust with the encoder {VGG16}, which"
+                " knows images of values from 0 to 255, got standard"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

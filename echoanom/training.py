@@ -10,8 +10,10 @@ import contextlib
 import functools
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import keras
 
 from echoanom import publishing, storage
 from echoanom.artifact import (
@@ -22,10 +24,11 @@ from echoanom.artifact import (
     save_artifact,
 )
 from echoanom.checkpoints import Checkpoint, TrainingState
-from echoanom.closedform import fit_at_once, set_components
+from echoanom.closedform import begin_pretrained, fit_at_once, set_components
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.detectors import Model
+from echoanom.encoders import read_encoder
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.history import TrainingRecord, history_csv, loss_curve
@@ -39,6 +42,7 @@ from echoanom.options import (
     check_learning,
     check_placement,
 )
+from echoanom.pretrained import Weights
 from echoanom.progress import Progress, no_progress
 from echoanom.serving import require_tensorflow
 from echoanom.windowing import Interval, select
@@ -112,6 +116,8 @@ def train(
         to resume had other options, or the loss is no number.
     OptionError
         If options exclude each other, or the rows do not fit on the device.
+    EncoderError
+        If an encoder that was trained before cannot be used.
     StorageError
         If another process trains here, or something cannot be written.
     """
@@ -130,6 +136,9 @@ def train(
             f"{'resume' if resume else 'placement device'} must be left out with the"
             f" model {network.kind}, which is fitted at once, on the host"
         )
+    weights: Weights = ()
+    if network.kind == "pretrained":
+        network, weights = read_encoder(network, training)
     include = None if include is None else tuple(include)
     exclude = tuple(exclude)
     checkpoint = Checkpoint(
@@ -169,13 +178,8 @@ def train(
             if network.is_fitted_at_once:
                 model, state = fit_at_once(fitting, network)
             else:
-                begin = functools.partial(set_components, fitting)
-                model, state = fitting.run(
-                    network,
-                    checkpoint,
-                    logs,
-                    begin if network.kind == "residual" else None,
-                )
+                begin = _begin(fitting, network, weights)
+                model, state = fitting.run(network, checkpoint, logs, begin)
         artifact = save_training(
             fitting,
             network,
@@ -258,6 +262,16 @@ def save_training(
     )
     _write_history(model_dir, record)
     return save_artifact(artifact, model_dir)
+
+
+def _begin(
+    fitting: Fitting, network: ModelOptions, weights: Weights
+) -> Callable[[keras.Model], None] | None:
+    if network.kind == "residual":
+        return functools.partial(set_components, fitting)
+    if network.kind == "pretrained":
+        return functools.partial(begin_pretrained, fitting, network, weights)
+    return None
 
 
 def _identity(

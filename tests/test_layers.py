@@ -31,9 +31,9 @@ LAYERS = (
     "devicerows pydataset pipeline",
     "texttable alarmrates rules thresholds scores labels"
     " stretches ranking vus affiliation bootstrap standstill",
-    "principal isolation cutforest autoencoder fixedlayers residual networks weighing"
-    " weighed serving cellerrors detectors history artifact folding scoreparts"
-    " windowerrors scorework scoring spreads holdout forestrows forest checkpoints"
+    "principal isolation cutforest autoencoder fixedlayers residual pretrained networks"
+    " weighing weighed serving cellerrors detectors history artifact encoders folding"
+    " scoreparts windowerrors scorework scoring spreads holdout forestrows forest checkpoints"
     " resuming feeding parallel fitting closedform training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions judging evaluation comparing",
@@ -64,6 +64,7 @@ HEAVY_AT_TOP = {
     "autoencoder": {"keras"},
     "fixedlayers": {"keras"},
     "residual": {"keras"},
+    "pretrained": {"keras"},
     "networks": {"keras"},
     "weighed": {"tensorflow"},
     "serving": {"tensorflow", "keras"},
@@ -77,6 +78,7 @@ HEAVY_AT_TOP = {
     "feeding": {"tensorflow"},
     "parallel": {"tensorflow", "keras"},
     "fitting": {"tensorflow", "keras"},
+    "training": {"keras"},
     "cloud": {"tensorflow", "keras"},
 }
 

@@ -77,7 +77,7 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
     },
     # Drawn one without the other: the first worker is right for any number of them.
     Share: {"worker": st.just(0), "workers": WHOLE},
-    # What other kinds take is tried in test_closedform.
+    # What one kind alone takes is tried in test_closedform and test_encoders.
     ModelOptions: {
         "kind": st.sampled_from(["residual", "autoencoder"]),
         "components": st.none(),
@@ -87,6 +87,12 @@ VALID: dict[type[Any], dict[str, st.SearchStrategy[Any]]] = {
         "kernel": WHOLE,
         "dropout": st.floats(0, 1, exclude_max=True),
         "output": st.just("sigmoid"),
+        "encoder": st.just("vgg16"),
+        "encoder_weights": st.just(""),
+        "fine_tune": st.just(False),
+        "encoder_filters": st.just(()),
+        "encoder_kernel": st.just(0),
+        "encoder_digest": st.just(""),
     },
     TrainOptions: {
         "epochs": WHOLE,
@@ -157,6 +163,12 @@ REFUSED: dict[type[Any], dict[str, list[Any]]] = {
         "kernel": [0, -4, *NOT_WHOLE],
         "dropout": [-0.1, 1.0, 2, *NOT_A_NUMBER],
         "output": ["relu", "", None],
+        "encoder": ["", None, 16],
+        "encoder_weights": [None, 3],
+        "fine_tune": [1, "yes", None],
+        "encoder_filters": [(0,), (16, 2.5), ("16",), [16, 8], 16, (True,)],
+        "encoder_kernel": [-1, *NOT_WHOLE],
+        "encoder_digest": [None, 3],
     },
     TrainOptions: {
         "epochs": [0, -1, *(value for value in NOT_WHOLE if value is not None)],

@@ -13,9 +13,10 @@ _KINDS = {
     "kind": Flag(
         "--model-kind",
         "What reproduces windows: principal components and convolutions for what they"
-        " leave; a convolutional autoencoder alone; the principal components of windows, or"
-        " of rows; each column's mean; the row before. Or what tells how soon a window is"
-        " alone: a Random Cut Forest, an isolation forest.",
+        " leave; a convolutional autoencoder alone; a decoder of what an encoder makes"
+        " that was trained before; the principal components of windows, or of rows; each"
+        " column's mean; the row before. Or what tells how soon a window is alone: a"
+        " Random Cut Forest, an isolation forest.",
     ),
     "components": Flag(
         "--components",
@@ -24,6 +25,18 @@ _KINDS = {
     ),
     "trees": Flag("--trees", "Trees of rcf and iforest."),
     "samples": Flag("--samples", "Windows that each tree is grown from."),
+    "encoder": Flag(
+        "--encoder",
+        "Encoder of pretrained: vgg16, or the folder of a model of the kind autoencoder.",
+        metavar="vgg16|DIR",
+    ),
+    "encoder_weights": Flag(
+        "--encoder-weights",
+        "Weights of vgg16, as Keras saves them. Nothing is downloaded.",
+        metavar="H5",
+        default="where Keras Applications keeps them",
+    ),
+    "fine_tune": Flag("--fine-tune", "Change the encoder's weights in training, too."),
 }
 
 
@@ -81,7 +94,9 @@ def learning_options(
                 "How columns are scaled, from statistics of the training days alone: to [0, 1]"
                 " over their range, to mean 0 and deviation 1, or to [0, 1] over the middle"
                 " 99 %.",
-                default="standard; range of autoencoder" if baselines else "range",
+                default="standard; range of autoencoder and pretrained"
+                if baselines
+                else "range",
             ),
             validation=Flag(
                 "--validation",
@@ -103,11 +118,14 @@ def learning_options(
             None if baselines else {"kind": "autoencoder"},
             **(_KINDS if baselines else {}),
             filters=Flag(
-                "--filters", "Filters of each encoder level; the decoder mirrors them."
+                "--filters",
+                "Filters of each encoder level; the decoder mirrors them."
+                + (" Of pretrained those of the decoder alone." if baselines else ""),
             ),
             kernel=Flag(
                 "--kernel",
-                "Rows of every convolution; of autoencoder also its columns."
+                "Rows of every convolution; of autoencoder and pretrained also its"
+                " columns."
                 if baselines
                 else "Height and width of every convolution [cells].",
             ),
@@ -117,7 +135,7 @@ def learning_options(
             output=Flag(
                 activation,
                 "Activation of the last layer"
-                + (" of autoencoder" if baselines else "")
+                + (" of autoencoder and pretrained" if baselines else "")
                 + "; sigmoid fits data in [0, 1].",
             ),
         ),

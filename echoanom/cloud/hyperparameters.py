@@ -108,7 +108,10 @@ class Hyperparameters:
 
 
 _RENAMED = {"size": "window"}
-_NOT_OFFERED = {"drop_remainder", "kind", "components"}
+_NOT_OFFERED = {
+    *("drop_remainder", "kind", "components", "encoder", "encoder_weights"),
+    *("fine_tune", "encoder_filters", "encoder_kernel", "encoder_digest"),
+}
 
 
 def _table() -> dict[str, tuple[str, str, Any]]:
