@@ -118,6 +118,32 @@ def test_training_is_timed_with_the_batch_in_memory_and_with_each_input(
 
 
 @pytest.mark.slow
+def test_keras_on_jax_is_timed_with_held_batches_and_with_windows(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("jax")
+    found = run(tmp_path, "gpu.py", "--toy")
+    assert found["benchmark"] == "gpu" and found["machine"]["device"]
+    assert found["checked_windows"] == 8 * 32
+    assert found["losses"][-1] < found["losses"][0]
+    inputs = (
+        *("batch on the device", "batch in memory"),
+        *("echoanom, 1 thread", "echoanom, 2 threads"),
+    )
+    assert [(line["model"], line["input"]) for line in found["results"]] == [
+        (model, name)
+        for model in ("autoencoder", "two small layers")
+        for name in inputs
+    ]
+    for line in found["results"]:
+        assert line["s_per_step"] > 0, line
+        assert ("stall" in line) == line["input"].startswith("echoanom"), line
+    assert [line["threads"] for line in found["reader"]] == [1, 2]
+    for line in found["reader"]:
+        assert line["scratch_ratio"] > 0 and line["memory_ratio"] > 0, line
+
+
+@pytest.mark.slow
 def test_fifo_measures_streams_beside_plain_reads_and_copies(tmp_path: Path) -> None:
     found = run(tmp_path, "fifo.py", "--toy")
     lines = {line["case"]: line for line in found["results"]}

@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 NAMES = (
     *("throughput", "fifo", "convert", "scoring", "training", "memory"),
-    *("s3", "cluster", "serving", "tables", "ingest"),
+    *("s3", "cluster", "serving", "tables", "ingest", "gpu"),
 )
 CASES = ("shuffled stride 1", "sequential stride 64", "sequential stride 1")
 OURS, THEIRS = "#0072b2", "#999999"  # told apart without colour vision, too
@@ -86,6 +86,9 @@ def page(results: dict[str, Figures]) -> str:
         "## Training",
         _machine(results["training"]),
         _training(results["training"]),
+        "## On a GPU",
+        f"One {results['gpu']['machine']['device']}, beside: {_machine(results['gpu'])}",
+        *_gpu(results["gpu"]),
         "## Memory",
         _machine(results["memory"]),
         _memory(results["memory"]),
@@ -365,6 +368,58 @@ def _training(results: Figures) -> str:
     return (
         f"{table}\n\nThe input alone, at full speed:"
         f" {1e3 * alone['s_per_batch']:.1f} ms a batch."
+    )
+
+
+def _gpu(results: Figures) -> Iterable[str]:
+    settings, sent, losses = results["settings"], results["upload"], results["losses"]
+    yield (
+        "Keras on JAX, without TensorFlow, fed by `WindowDataset`: shuffled, stride 1, with"
+        f" the mask. {results['checked_windows']:,} windows came back from the device bit for"
+        f" bit; the autoencoder's loss fell from {losses[0]:.4f} to {losses[-1]:.4f} in"
+        f" {len(losses)} epochs of {settings['steps']} batches."
+    )
+    yield _table(
+        ("model", "input", "ms a step", "windows/s", "stall", "over device"),
+        (
+            (
+                line["model"],
+                line["input"],
+                f"{line['ms_per_step']:.2f}",
+                f"{line['windows_per_s']:,.0f}",
+                *(
+                    f"{100 * line[key]:.1f} %" if key in line else ""
+                    for key in ("stall", "over_device")
+                ),
+            )
+            for line in results["results"]
+        ),
+    )
+    yield (
+        f"Medians of {settings['repeats']} turns. The autoencoder waits for nothing, with any"
+        " number of threads. A network that computes next to nothing does wait for its input,"
+        " which no step is long enough to hide:"
+        f" {sent['mb']:.1f} MB a batch, {1e3 * sent['s']:.2f} ms to send one and see it"
+        " arrive. Batches that are only read, values alone, in"
+        " windows a second:"
+    )
+    yield _table(
+        ("threads", "copy limit", "scratch file", "of limit", "in memory", "of limit"),
+        (
+            (
+                str(line["threads"]),
+                f"{line['copy_per_s']:,.0f}",
+                *(
+                    text
+                    for way in ("scratch", "memory")
+                    for text in (
+                        f"{line[f'{way}_per_s']:,.0f}",
+                        _number(line[f"{way}_ratio"]),
+                    )
+                ),
+            )
+            for line in results["reader"]
+        ),
     )
 
 
