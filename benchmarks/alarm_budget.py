@@ -1,9 +1,9 @@
-"""What a model finds if it may raise so many false alarms a day, kind by kind."""
+"""What a model finds at a number of false alarms a day, kind by kind."""
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,37 @@ def within_budget(
             break
         best = tried
     return best
+
+
+def at_thresholds(
+    table: ScoreTable,
+    labels: Sequence[Label],
+    options: EventOptions,
+    thresholds: Mapping[str, float],
+    outages: Sequence[Event] = (),
+) -> dict[str, dict[str, Any]]:
+    """See what is found above thresholds that do not know the labels.
+
+    Parameters
+    ----------
+    table : ScoreTable
+        The scores; some rows lie outside the labels.
+    labels : sequence of Label
+        What is known to be unusual.
+    options : EventOptions
+        How rows become events.
+    thresholds : mapping of str to float
+        By the rules that gave them.
+    outages : sequence of Event
+        As `within_budget` takes them.
+
+    Returns
+    -------
+    dict of str to dict
+        For each rule what `within_budget` returns.
+    """
+    record = _Record(table, labels, options, outages)
+    return {rule: record.found(value) for rule, value in thresholds.items()}
 
 
 class _Record:

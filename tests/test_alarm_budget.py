@@ -104,3 +104,13 @@ def test_silence_is_no_false_alarm_and_a_sensor_wrongly_said_to_be_stuck_is(budg
     scores, labels = table({100: 9, 2000: 8}), [label(100, "a")]
     found = budget.within_budget(scores, labels, NO_MERGING, 0.5, outages)
     assert (found["recall"], found["false_alarms_per_day"]) == (1, 0.5)
+
+
+def test_a_threshold_that_knows_no_label_may_cost_more_than_the_budget(budget):
+    scores = table({100: 9, 1000: 8, 200: 7, 1100: 6, 1200: 5, 300: 4})
+    labels = [label(100, "a"), label(200, "a"), label(300, "b")]
+    found = budget.at_thresholds(scores, labels, NO_MERGING, {"high": 7.5, "low": 3.5})
+    assert found["high"]["recall"] == 1 / 3
+    assert found["high"]["false_alarms_per_day"] == 0.5
+    assert found["low"]["recall"] == 1
+    assert found["low"]["false_alarms_per_day"] == 1.5

@@ -40,7 +40,8 @@ def figures(**changes: Any) -> dict[str, Any]:
             measures = ("vus_pr", "average_precision", "event_f1")
             line["false_alarms_per_day"] = 2.0
             sea = {**line, "set": "sea", **dict.fromkeys(measures, value)}
-            lines.append({**sea, "alone": budget, "with_outages": budget})
+            sea |= {"alone": budget, "with_outages": budget}
+            lines.append({**sea, "by_rule": {"mad:5": budget}})
             river = dict.fromkeys(measures, value - 0.1)
             lines.append({**line, "set": "river", **river, "published": {"own": rates}})
     of_set = {
@@ -97,6 +98,16 @@ def test_kinds_are_shares_of_what_was_planted_for_all_seeds(tool):
         "| model | school (6) | surge (3) | all (9) | false alarms a day |",
         "| --- | --: | --: | --: | --: |",
         "| pca | 0.50 | 0.00 | 0.33 | 0.90 |",
+    ]
+
+
+def test_rules_that_know_no_label_are_told_with_what_they_cost(tool):
+    lines = tool.page(figures()).splitlines()
+    begin = lines.index("### With a threshold that knows no label")
+    assert lines[begin + 4 : begin + 7] == [
+        "| model | `mad:5`: found | false alarms a day |",
+        "| --- | --: | --: |",
+        "| pca | 0.33 | 0.90 |",
     ]
 
 
