@@ -81,7 +81,12 @@ def page(found: Figures) -> str:
     # A list stays together.
     begin = len(parts) - len(found["sets"])
     parts[begin:] = ["\n".join(parts[begin:])]
-    parts += ["## Models", _models(found)]
+    parts += [
+        "## Models",
+        "Seconds are for all records of one seed, by the clock on the wall: other work on"
+        " the machine lengthens them. Read them as orders of magnitude.",
+        _models(found),
+    ]
     for measure, title in MEASURES.items():
         parts += [f"## {title}", ABOUT[measure], _measure(found, measure)]
     parts += [*_published(found), *_kinds(found)]
