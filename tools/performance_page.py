@@ -373,6 +373,12 @@ def _training(results: Figures) -> str:
 
 def _gpu(results: Figures) -> Iterable[str]:
     settings, sent, losses = results["settings"], results["upload"], results["losses"]
+    stalls = [
+        stall
+        for line in results["results"]
+        if line["model"] == "autoencoder"
+        for stall in line.get("stalls", ())
+    ]
     yield (
         "Keras on JAX, without TensorFlow, fed by `WindowDataset`: shuffled, stride 1, with"
         f" the mask. {results['checked_windows']:,} windows came back from the device bit for"
@@ -396,9 +402,10 @@ def _gpu(results: Figures) -> Iterable[str]:
         ),
     )
     yield (
-        f"Medians of {settings['repeats']} turns. The autoencoder waits for nothing, with any"
-        " number of threads. A network that computes next to nothing does wait for its input,"
-        " which no step is long enough to hide:"
+        f"Medians of {settings['repeats']} turns. The autoencoder waits for at most"
+        f" {100 * max(*stalls, 0):.1f} % of a step in any turn,"
+        " with any number of threads. A network that"
+        " computes next to nothing has no step long enough to hide its input:"
         f" {sent['mb']:.1f} MB a batch, {1e3 * sent['s']:.2f} ms to send one and see it"
         " arrive. Batches that are only read, values alone, in"
         " windows a second:"
