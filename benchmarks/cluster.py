@@ -14,7 +14,6 @@ ways must give the same bytes.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import functools
@@ -232,15 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=3)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--columns", type=int, default=1600, help="of the echosounder")
     parser.add_argument("--shard-size", type=float, default=16.0, help="[MiB]")
     parser.add_argument("--stride", type=int, default=32, help="of the scored windows")
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", help="where to work  [default: the temporary one]")
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.days, options.columns, options.repeats = 3, 16, 1

@@ -26,7 +26,6 @@ pyarrow is measured if it is installed (``benchmarks/requirements-convert.txt``)
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -466,16 +465,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from echoanom.simulation import SimulationOptions, simulate
 
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=5, case=True)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--columns", type=int, default=1600, help="of the echosounder")
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--folder", help="where to work  [default: the temporary one]")
     parser.add_argument("--lines", nargs="+", metavar="WORD", help="only some lines")
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.case:
         with open(options.case, encoding="utf-8") as file:

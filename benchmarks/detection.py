@@ -485,7 +485,7 @@ def _tell(key: measuring.Figures, figures: measuring.Figures) -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__)
     add = parser.add_argument
     add("--data", default="../shared/data", help="folder of the published data")
     add("--only", nargs="+", choices=OBSERVATORIES, help="these sets alone")
@@ -493,8 +493,6 @@ def _arguments() -> argparse.Namespace:
     add("--seeds", type=int, default=SEEDS, help="how many")
     add("--threshold", default=THRESHOLD, help="rule, from the rows held back")
     add("--lines", help="file of finished lines; beside the JSON if left out")
-    add("--json", help="where the figures go")
-    add("--toy", action="store_true", help="as small as it goes")
     given = parser.parse_args()
     given.models = given.models or list(CONTENDERS)
     return given

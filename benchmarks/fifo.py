@@ -15,7 +15,6 @@ Ratios are taken inside a turn; all figures are medians over the turns.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import os
@@ -368,13 +367,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=7, keep=True)
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--columns", type=int, default=1600)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--toy", action="store_true", help="small data, once, briefly")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.days, options.columns, options.repeats = 2, 16, 1

@@ -27,7 +27,6 @@ finds no other device. TensorFlow is not needed.
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import os
@@ -420,15 +419,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=9, keep=True)
     parser.add_argument("--days", type=int, default=8)
     parser.add_argument("--columns", type=int, default=1600)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--steps", type=int, default=100, help="timed in a turn")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--toy", action="store_true", help="small data, once")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.days, options.columns, options.threads = 1, 16, [1, 2]

@@ -17,7 +17,6 @@ Memory is flat if the peak does not grow with the size of a file or of all.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import struct
@@ -138,15 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, case=True)
     parser.add_argument("--raw", default=str(SAMPLE), help="whose pings are repeated")
     parser.add_argument("--file-mb", type=float, default=100.0, help="size of a file")
     parser.add_argument("--files", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--one-file", action="store_true", help="all in one file, too")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.case:
         with open(options.case, encoding="utf-8") as file:

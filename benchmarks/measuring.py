@@ -6,6 +6,7 @@ takes turns within one run, each figure is a median, and ratios are taken inside
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import glob
 import importlib.metadata
@@ -21,12 +22,55 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from echoanom import publishing
 
 Figures = dict[str, Any]
 """One line of a result: names and plain JSON values."""
+
+
+def parser(
+    description: str | None,
+    *,
+    repeats: int | None = None,
+    toy: bool = True,
+    keep: bool = False,
+    case: bool = False,
+) -> argparse.ArgumentParser:
+    """Make a benchmark's parser, with the options that benchmarks share.
+
+    Parameters
+    ----------
+    description : str, optional
+        The script's docstring, whose first line tells what is measured.
+    repeats : int, optional
+        What ``--repeats`` is if nothing is said; no such option if left out.
+    toy, keep, case : bool, optional
+        Whether there are ``--toy``, which takes seconds and proves nothing,
+        ``--keep FOLDER``, and ``--case FILE``, as `in_own_process` gives it.
+
+    Returns
+    -------
+    ArgumentParser
+        To add the benchmark's own options to; has ``--json``.
+    """
+    made = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    if repeats is not None:
+        made.add_argument("--repeats", type=int, default=repeats)
+    if toy:
+        made.add_argument(
+            "--toy", action="store_true", help="small data, once, briefly"
+        )
+    if keep:
+        made.add_argument(
+            "--keep", metavar="FOLDER", help="keep and reuse the data here"
+        )
+    if case:
+        made.add_argument("--case", metavar="FILE", help=argparse.SUPPRESS)
+    made.add_argument("--json", metavar="FILE", help="write the figures here, too")
+    return made
 
 
 def machine(*packages: str) -> Figures:
@@ -203,9 +247,9 @@ def print_table(
     """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for i, heading in enumerate(columns.values()):
-        table.add_column(heading, justify="right" if i else "left")
+        table.add_column(escape(heading), justify="right" if i else "left")
     for line in lines:
-        table.add_row(*(_text(line.get(key)) for key in columns))
+        table.add_row(*(escape(_text(line.get(key))) for key in columns))
     Console(width=max(100, Console().width)).print(table)
 
 

@@ -13,7 +13,6 @@ Python and TensorFlow. Memory is flat if the year's peak is the day's.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -162,14 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=3, case=True)
     parser.add_argument("--days", type=int, nargs="+", default=[1, 30, 365])
     parser.add_argument("--columns", type=int, default=160)
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.case:
         with open(options.case, encoding="utf-8") as file:

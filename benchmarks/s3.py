@@ -22,7 +22,6 @@ a conversion. So the last column is the ratio of the processor time of this proc
 
 from __future__ import annotations
 
-import argparse
 import collections
 import concurrent.futures
 import functools
@@ -409,12 +408,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Always 0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=5)
     parser.add_argument("--days", type=int, default=15)
     parser.add_argument("--bins", type=int, default=1600)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--toy", action="store_true", help="small data, once")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     sizes = {"shards of 9 MB": 9.0, "shards of 64 MB": 64.0}
     if options.toy:

@@ -593,18 +593,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         1 if the ways find different errors.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=3, keep=True, case=True)
     parser.add_argument("--columns", type=int, default=1600)
     parser.add_argument("--rows", type=int, default=1440, help="of the day")
     parser.add_argument("--requests", type=int, default=16, help="sent to the server")
     parser.add_argument(
         "--batch-sizes", type=int, nargs="+", default=list(BATCH_SIZES), help="tried"
     )
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--toy", action="store_true", help="small data, once")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    parser.add_argument("--case", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--serve", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:

@@ -25,7 +25,6 @@ the end.
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
 import contextlib
 import http.client
@@ -449,16 +448,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0; 1 if the errors of the ways differ, or a request of the load failed.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=3)
     parser.add_argument("--columns", type=int, default=1600)
     parser.add_argument("--rows", type=int, default=1440)
     parser.add_argument("--requests", type=int, default=40)
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--load-rows", type=int, default=WINDOW + 16)
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.columns, options.rows, options.requests = 16, 100, 3

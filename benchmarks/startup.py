@@ -12,14 +12,15 @@ what is above it is echoanom's.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
+import math
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
+
+import measuring
 
 # Name, arguments of the Python process, limit [s].
 CASES: tuple[tuple[str, list[str], float | None], ...] = (
@@ -49,38 +50,6 @@ def seconds(arguments: Sequence[str]) -> float:
     return time.perf_counter() - start
 
 
-def measure(repeats: int) -> list[dict[str, object]]:
-    """Time every case.
-
-    Parameters
-    ----------
-    repeats : int
-        Processes a case; one more warms the disk's cache.
-
-    Returns
-    -------
-    list of dict
-        Name, median, least and greatest time [s], and the limit [s] or None. The
-        cases take turns, so that a slow moment of the machine meets them all.
-    """
-    times: dict[str, list[float]] = {name: [] for name, _, _ in CASES}
-    for repeat in range(repeats + 1):
-        for name, arguments, _ in CASES:
-            taken = seconds(arguments)
-            if repeat:
-                times[name].append(taken)
-    return [
-        {
-            "case": name,
-            "median_s": statistics.median(times[name]),
-            "minimum_s": min(times[name]),
-            "maximum_s": max(times[name]),
-            "limit_s": limit,
-        }
-        for name, _, limit in CASES
-    ]
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print a table, and fail if a median is over its limit.
 
@@ -94,25 +63,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         1 if a limit is broken.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    options = parser.parse_args(arguments)
-    results = measure(options.repeats)
-    print(f"{'case':26}{'median':>9}{'min':>9}{'max':>9}{'limit':>9}   [s]")
-    broken = False
-    for r in results:
-        figures = "".join(
-            f"{r[k]:9.3f}" for k in ("median_s", "minimum_s", "maximum_s")
-        )
-        limit = r["limit_s"]
-        print(f"{r['case']:26}{figures}" + ("" if limit is None else f"{limit:9.3f}"))
-        broken |= isinstance(limit, float) and float(str(r["median_s"])) > limit
-    if options.json:
-        machine = {"python": platform.python_version(), "machine": platform.machine()}
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({**machine, "repeats": options.repeats, "cases": results}, file)
-    return int(broken)
+    options = measuring.parser(__doc__, repeats=10, toy=False).parse_args(arguments)
+    cases = {name: partial(seconds, command) for name, command, _ in CASES}
+    found = measuring.in_turns(cases, options.repeats)
+    results: list[measuring.Figures] = [
+        {
+            "case": name,
+            "median_s": statistics.median(found[name]),
+            "minimum_s": min(found[name]),
+            "maximum_s": max(found[name]),
+            "limit_s": limit,
+        }
+        for name, _, limit in CASES
+    ]
+    headings = ("case", "median [s]", "minimum [s]", "maximum [s]", "limit [s]")
+    columns = dict(zip(results[0], headings, strict=True))
+    measuring.print_table("from the start of a process to its end", columns, results)
+    measuring.write_json(
+        options.json,
+        "startup",
+        {
+            "machine": measuring.machine(),
+            "repeats": options.repeats,
+            "results": results,
+        },
+    )
+    return int(any(r["median_s"] > (r["limit_s"] or math.inf) for r in results))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ same shards.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import datetime
 import functools
@@ -221,13 +220,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=5)
     parser.add_argument("--days", type=int, default=5)
     parser.add_argument("--columns", type=int, default=1600)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder", help="where to work  [default: the temporary one]")
-    parser.add_argument("--toy", action="store_true", help="take seconds")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.days, options.columns, options.repeats = 2, 16, 1

@@ -260,19 +260,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         1 if a reader fails or gives wrong windows.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=5, keep=True, case=True)
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--columns", type=int, default=1600)
-    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of a measurement")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     names = [reader.name for reader in peers.READERS]
     parser.add_argument("--readers", nargs="+", choices=names, help="only these")
     parser.add_argument("--peers", action="store_true", help="other libraries, too")
-    parser.add_argument("--toy", action="store_true", help="small data, once, briefly")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
-    parser.add_argument("--case", metavar="FILE", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.case:
         with open(options.case, encoding="utf-8") as file:

@@ -20,7 +20,6 @@ its processor time is measured, too, with the pipeline alone, as a share of a st
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import itertools
 import statistics
@@ -260,16 +259,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0.
     """
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = measuring.parser(__doc__, repeats=9, keep=True)
     parser.add_argument("--days", type=int, default=4)
     parser.add_argument("--columns", type=int, default=1600)
     parser.add_argument("--steps", type=int, default=4, help="timed in a turn")
     parser.add_argument("--tutorial-steps", type=int, default=1, help="the same")
-    parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--input-batches", type=int, default=100)
-    parser.add_argument("--toy", action="store_true", help="small data, once")
-    parser.add_argument("--keep", metavar="FOLDER", help="keep and reuse the data here")
-    parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.toy:
         options.days, options.columns, options.steps = 1, 16, 2
