@@ -132,8 +132,9 @@ def save_model(dataset: str, folder: str) -> None:
     from echoanom.autoencoder import build_autoencoder
     from echoanom.dataset import open_dataset
     from echoanom.history import EpochLosses, TrainingRecord
+    from echoanom.modeloptions import ModelOptions, TrainOptions
     from echoanom.normalization import fit_normalization
-    from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+    from echoanom.options import WindowOptions
 
     opened = open_dataset(dataset)
     keras.utils.set_random_seed(0)

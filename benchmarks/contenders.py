@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from echoanom.options import ModelOptions, TrainOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
 
 
 @dataclasses.dataclass(frozen=True)

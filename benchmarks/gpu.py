@@ -83,7 +83,7 @@ def build_model(kind: str, columns: int) -> Any:
     import keras
 
     from echoanom.autoencoder import MaskedAutoencoder, build_autoencoder
-    from echoanom.options import TrainOptions
+    from echoanom.modeloptions import TrainOptions
 
     keras.utils.set_random_seed(0)
     if kind == AUTOENCODER:

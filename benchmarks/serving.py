@@ -51,8 +51,9 @@ from echoanom.autoencoder import build_autoencoder
 from echoanom.conversion import convert
 from echoanom.dataset import open_dataset
 from echoanom.history import EpochLosses, TrainingRecord
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.normalization import fit_normalization
-from echoanom.options import ModelOptions, StackOptions, TrainOptions, WindowOptions
+from echoanom.options import StackOptions, WindowOptions
 from echoanom.reader import IndexedReader
 from echoanom.simulation import SimulationOptions, simulate
 

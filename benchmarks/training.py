@@ -65,7 +65,7 @@ def build_model(columns: int) -> Any:
     import tensorflow as tf
 
     from echoanom.autoencoder import build_autoencoder
-    from echoanom.options import TrainOptions
+    from echoanom.modeloptions import TrainOptions
 
     keras.utils.set_random_seed(0)
     tf.config.experimental.enable_op_determinism()

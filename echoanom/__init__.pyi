@@ -22,14 +22,14 @@ from .inspection import Inspection as Inspection
 from .inspection import inspect as inspect
 from .labels import Label as Label
 from .labels import read_labels as read_labels
+from .modeloptions import ModelOptions as ModelOptions
+from .modeloptions import TrainOptions as TrainOptions
 from .normalization import Normalization as Normalization
 from .options import EventOptions as EventOptions
-from .options import ModelOptions as ModelOptions
 from .options import ShardOptions as ShardOptions
 from .options import Share as Share
 from .options import StackOptions as StackOptions
 from .options import TableOptions as TableOptions
-from .options import TrainOptions as TrainOptions
 from .options import WindowOptions as WindowOptions
 from .pipeline import stream_windows as stream_windows
 from .pipeline import windows as windows

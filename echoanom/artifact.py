@@ -47,8 +47,9 @@ from echoanom.detectors import (
 )
 from echoanom.errors import ArtifactError, EchoanomError
 from echoanom.history import TrainingRecord
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.normalization import Normalization
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.options import WindowOptions
 from echoanom.thresholds import Calibration
 from echoanom.weighing import Weighing
 

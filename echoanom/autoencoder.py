@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 
 Tensor = Any
 """A tensor of whichever backend Keras runs on."""

@@ -22,7 +22,7 @@ from echoanom.cutforest import CutForest
 from echoanom.detectors import Model
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.pretrained import Weights, set_encoder, standardize
 from echoanom.principal import Covariance, Principal, of_samples
 from echoanom.residual import components_of, features_of

@@ -23,9 +23,9 @@ from echoanom.cellerrors import ErrorsOf, Forest, ForestErrors, network_errors
 from echoanom.cutforest import CutForest
 from echoanom.errors import ArtifactError
 from echoanom.isolation import IsolationForest
+from echoanom.modeloptions import ModelOptions
 from echoanom.networks import build_network
 from echoanom.normalization import Normalization
-from echoanom.options import ModelOptions
 from echoanom.weighing import Weighing
 
 Model: TypeAlias = keras.Model | Forest

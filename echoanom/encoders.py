@@ -18,7 +18,7 @@ import xxhash
 from echoanom import storage
 from echoanom.artifact import load_artifact
 from echoanom.errors import ArtifactError, EncoderError, OptionError
-from echoanom.options import VGG16, ModelOptions, TrainOptions
+from echoanom.modeloptions import VGG16, ModelOptions, TrainOptions
 from echoanom.pretrained import (
     Weights,
     build_encoder,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from echoanom.errors import OptionError
-from echoanom.options import Options
+from echoanom.checking import Options, require_number, require_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +29,12 @@ class EvaluationOptions(Options):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, most in (
-            ("buffer", 10_000),
-            ("bootstrap", 100_000),
-            ("seed", 2**63 - 1),
-        ):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not (whole and 0 <= value <= most):
-                raise OptionError(
-                    f"{name} must be a whole number from 0 to {most}, got {value!r}"
-                )
-        number = isinstance(self.block_h, int | float)
-        if not (number and 1 / 60 <= self.block_h <= 100_000):
-            raise OptionError(
-                f"block_h must be a number of hours from 1/60 to 100000, got"
-                f" {self.block_h!r}"
-            )
+        require_whole(self, "buffer", 0, 10_000)
+        require_whole(self, "bootstrap", 0, 100_000)
+        require_whole(self, "seed", 0, 2**63 - 1)
+        require_number(
+            self,
+            "block_h",
+            "a number of hours from 1/60 to 100000",
+            lambda hours: 1 / 60 <= hours <= 100_000,
+        )

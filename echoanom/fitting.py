@@ -25,15 +25,10 @@ from echoanom.errors import DatasetError, TrainingError, TrainingStoppedError
 from echoanom.feeding import StreamFeed
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.networks import build_network
 from echoanom.normalization import Normalization
-from echoanom.options import (
-    ModelOptions,
-    Placement,
-    Share,
-    TrainOptions,
-    WindowOptions,
-)
+from echoanom.options import Placement, Share, WindowOptions
 from echoanom.parallel import DataParallel
 from echoanom.pipeline import (
     batches_per_epoch,

@@ -21,7 +21,7 @@ from echoanom.cutforest import CutForest
 from echoanom.dataset import Dataset
 from echoanom.folding import empty_shares
 from echoanom.forestrows import Block, ForestRows, forest_rows
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 from echoanom.progress import Progress, no_progress
 from echoanom.scores import ScoreTable
 from echoanom.thresholds import Calibration

@@ -16,8 +16,9 @@ from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.holdout import Holdout, hold_back, training_statistics
 from echoanom.manifest import RunTable
+from echoanom.modeloptions import ForestOptions
 from echoanom.normalization import Normalization, fit_normalization
-from echoanom.options import DAY_S, ForestOptions
+from echoanom.options import DAY_S
 from echoanom.reader import IndexedReader
 from echoanom.windowing import Interval, select
 

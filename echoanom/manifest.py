@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom import storage
+from echoanom.checking import Options
 from echoanom.columns import Column, columns_from_manifest
 from echoanom.errors import EchoanomError, ManifestError, StorageError
-from echoanom.options import Options, ShardOptions, StackOptions, TableOptions
+from echoanom.options import ShardOptions, StackOptions, TableOptions
 
 FORMAT = "echoanom-dataset"
 VERSION = 1

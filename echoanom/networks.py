@@ -15,7 +15,7 @@ from echoanom.autoencoder import (
     build_autoencoder,
 )
 from echoanom.fixedlayers import ColumnMeans, Projection, RowBefore
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.pretrained import build_pretrained
 from echoanom.principal import width
 from echoanom.residual import build_residual

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom.errors import DatasetError, OptionError
-from echoanom.options import NormalizationKind
+from echoanom.modeloptions import NormalizationKind
 from echoanom.statistics import Statistics
 
 _ROBUST_TAIL = 0.005

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
-from echoanom.errors import OptionError
-from echoanom.options import Options
+from echoanom.checking import Options, require_more_than_0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +24,4 @@ class OutageOptions(Options):
     stuck_min: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in ("silent_min", "stuck_min"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number and math.isfinite(value) and value > 0):
-                raise OptionError(f"{name} must be more than 0, got {value!r}")
+        require_more_than_0(self, "silent_min", "stuck_min")

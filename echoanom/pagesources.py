@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from echoanom import pagetext
+from echoanom.checking import Options
 from echoanom.dataset import Dataset
-from echoanom.options import Options
 from echoanom.scores import ScoreTable
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
+from echoanom.checking import Options, require_choice
 from echoanom.errors import OptionError
-from echoanom.options import Options, TableOptions
+from echoanom.options import TableOptions
 from echoanom.panels import Looking, Mounting
 
 Colours = Literal["even", "ek500"]
@@ -63,11 +64,7 @@ class PlotOptions(Options):
                     f"limits{of} must be two numbers, the lower first, got"
                     f" {_in_words(limits)}"
                 )
-        if self.colours not in get_args(Colours):
-            raise OptionError(
-                f"colours must be one of {', '.join(get_args(Colours))}, got"
-                f" {self.colours!r}"
-            )
+        require_choice(self, "colours", Colours)
         Mounting(self.looking or "up", self.depth_m)  # refuses what cannot be
         if self.period_s is not None:
             TableOptions(period_s=self.period_s)

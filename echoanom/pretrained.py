@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from echoanom.autoencoder import MaskedAutoencoder, Tensor, build_autoencoder
 from echoanom.errors import OptionError
-from echoanom.options import VGG16, ModelOptions
+from echoanom.modeloptions import VGG16, ModelOptions
 
 Weights = tuple[NDArray[np.float32], ...]
 """Kernel and bias of each of an encoder's convolutions, from the first to the last."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from echoanom.errors import OptionError
-from echoanom.options import Options
+from echoanom.checking import Options, require_whole
 from echoanom.panels import Looking, Mounting
 
 
@@ -36,10 +35,8 @@ class ReportOptions(Options):
     most_steps: int = 1200
 
     def __post_init__(self) -> None:
-        if self.top_events < 0:
-            raise OptionError(f"top_events must be at least 0, got {self.top_events!r}")
-        if self.most_steps < 2:
-            raise OptionError(f"most_steps must be at least 2, got {self.most_steps!r}")
+        require_whole(self, "top_events", 0)
+        require_whole(self, "most_steps", 2)
         for sensor in {*self.looking, *self.depth_m}:
             self.mounting(sensor)
 

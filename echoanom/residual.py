@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from echoanom.autoencoder import MaskedAutoencoder, NearestTurn, Tensor
 from echoanom.errors import OptionError
 from echoanom.fixedlayers import Projection
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 
 MOST_COMPONENTS = 10
 """Components if their number is left open and there are more columns than that."""

@@ -33,15 +33,9 @@ from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.history import TrainingRecord, history_csv, loss_curve
 from echoanom.holdout import hold_back, training_statistics
+from echoanom.modeloptions import ModelOptions, TrainOptions, check_learning
 from echoanom.normalization import fit_normalization
-from echoanom.options import (
-    ModelOptions,
-    Placement,
-    TrainOptions,
-    WindowOptions,
-    check_learning,
-    check_placement,
-)
+from echoanom.options import Placement, WindowOptions, check_placement
 from echoanom.pretrained import Weights
 from echoanom.progress import Progress, no_progress
 from echoanom.serving import require_tensorflow

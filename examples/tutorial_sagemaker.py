@@ -58,7 +58,7 @@
 # %% tags=["parameters"]
 from pathlib import Path
 
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 
 HERE = Path(globals().get("__file__", "tutorial_sagemaker.ipynb")).resolve().parent
 

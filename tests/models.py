@@ -9,8 +9,9 @@ from echoanom.artifact import Artifact, save_artifact
 from echoanom.autoencoder import build_autoencoder
 from echoanom.dataset import Dataset
 from echoanom.history import EpochLosses, TrainingRecord
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.normalization import fit_normalization
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.options import WindowOptions
 from echoanom.thresholds import Calibration
 
 NETWORK = ModelOptions(kind="autoencoder", filters=(4, 2), kernel=3)

@@ -8,7 +8,7 @@ import pytest
 
 from echoanom.autoencoder import build_autoencoder, cell_errors, mean_over_observed
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 
 
 def convolutions(model: keras.Model) -> list[tuple[str, int, tuple[int, int]]]:

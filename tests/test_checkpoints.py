@@ -21,7 +21,7 @@ from echoanom.checkpoints import (
 )
 from echoanom.errors import TrainingError
 from echoanom.history import EpochLosses
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 
 IDENTITY = {"dataset": "abc", "window": {"size": 8, "seed": 0}, "exclude": ((1, 2),)}
 

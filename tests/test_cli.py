@@ -17,16 +17,11 @@ import pandas as pd
 import pytest
 
 import echoanom
+from echoanom.checking import Options
 from echoanom.cli import main, parameters
 from echoanom.cli.commands import echoanom as group
 from echoanom.errors import CorruptionError, OptionError, StorageError
-from echoanom.options import (
-    EventOptions,
-    Options,
-    ShardOptions,
-    StackOptions,
-    TableOptions,
-)
+from echoanom.options import EventOptions, ShardOptions, StackOptions, TableOptions
 from echoanom.redaction import redact
 
 ROOT = Path(__file__).resolve().parent.parent

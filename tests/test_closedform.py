@@ -26,7 +26,8 @@ from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import OptionError
 from echoanom.holdout import hold_back
-from echoanom.options import ModelOptions, TableOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import TableOptions, WindowOptions
 from echoanom.reader import IndexedReader
 from echoanom.scoring import score
 from echoanom.training import train

@@ -17,7 +17,7 @@ from echoanom.cloud.joboptions import AccountOptions, MachineOptions
 from echoanom.cloud.requests import Places
 from echoanom.cloud.shapes import problems
 from echoanom.errors import CloudError, OptionError
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 
 IMAGE = "438346466558.dkr.ecr.eu-west-1.amazonaws.com/randomcutforest:1"
 PLACES = Places("s3://bucket/models", "forest-1")

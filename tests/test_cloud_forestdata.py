@@ -20,7 +20,8 @@ from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import CloudError, DatasetError, StorageError
 from echoanom.forestrows import forest_rows
 from echoanom.labels import Label
-from echoanom.options import DAY_S, ForestOptions, ShardOptions, TableOptions
+from echoanom.modeloptions import ForestOptions
+from echoanom.options import DAY_S, ShardOptions, TableOptions
 from echoanom.stamps import format_stamp, parse_stamp
 from echoanom.testing.s3server import S3Server
 

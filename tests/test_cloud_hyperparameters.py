@@ -14,7 +14,8 @@ from echoanom.cloud.hyperparameters import (
     parse_hyperparameters,
 )
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import WindowOptions
 
 OTHERS = Hyperparameters(
     WindowOptions(size=13, stride=3, batch_size=7, shuffle=False, seed=5),
@@ -80,12 +81,15 @@ def test_what_launchers_add_is_passed_over() -> None:
         ({"shuffle": "1"}, "shuffle must be true or false, got '1'"),
         ({"filters": "4,x"}, "filters must be a whole number, got 'x'"),
         ({"normalization": "max"}, "normalization must be one of"),
-        ({"object-order": "random"}, "object_order must be listed or shuffled"),
+        ({"object-order": "random"}, "object_order must be one of listed, shuffled"),
         ({"pipe-timeout": "0"}, "pipe_timeout must be more than 0"),
         ({"pipe-timeout": "inf"}, "pipe_timeout must be more than 0"),
         ({"normalization": "standard"}, "output must be linear with normalization"),
-        ({"port": "70000"}, "port must be at most 65535"),
-        ({"checkpoint-every": "-1"}, "checkpoint_every must be at least 0"),
+        ({"port": "70000"}, "port must be a whole number from 1 to 65535"),
+        (
+            {"checkpoint-every": "-1"},
+            "checkpoint_every must be a whole number of at least 0",
+        ),
     ],
 )
 def test_a_text_that_is_not_what_its_option_takes_is_refused(

@@ -21,7 +21,8 @@ from echoanom.connecting import connect
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import ArtifactError, OptionError, TrainingError
-from echoanom.options import ModelOptions, TableOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import TableOptions, WindowOptions
 from echoanom.scoring import score
 from echoanom.training import train
 

@@ -25,7 +25,8 @@ from echoanom.cloud.hyperparameters import Hyperparameters, JobOptions
 from echoanom.dataset import Dataset
 from echoanom.encoders import PUBLISHED, published_file, read_encoder
 from echoanom.errors import EncoderError, OptionError, TrainingError
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions, check_learning
+from echoanom.modeloptions import ModelOptions, TrainOptions, check_learning
+from echoanom.options import WindowOptions
 from echoanom.pretrained import build_encoder, encoder_weights
 from echoanom.scoring import score
 from echoanom.training import train

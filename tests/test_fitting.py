@@ -16,7 +16,8 @@ from echoanom.artifact import Artifact, load_artifact
 from echoanom.conversion import convert
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import OptionError, TrainingError
-from echoanom.options import ModelOptions, TableOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import TableOptions, WindowOptions
 from echoanom.reader import IndexedReader
 from echoanom.residual import components_of
 from echoanom.scores import ScoreTable

@@ -16,7 +16,7 @@ from echoanom.cli import main
 from echoanom.dataset import Dataset, open_dataset
 from echoanom.forest import score_with_forest
 from echoanom.labels import read_labels
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 from echoanom.reader import IndexedReader
 from echoanom.scores import read_scores
 

@@ -11,8 +11,9 @@ from datasets import PERIOD_S, small_dataset
 from echoanom import forestrows
 from echoanom.dataset import Dataset
 from echoanom.forestrows import forest_rows
+from echoanom.modeloptions import ForestOptions
 from echoanom.normalization import fit_normalization
-from echoanom.options import DAY_S, ForestOptions
+from echoanom.options import DAY_S
 from echoanom.reader import IndexedReader
 
 

@@ -485,7 +485,10 @@ def test_a_killed_call_leaves_days_that_are_whole_or_made_again(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"period_s": 7}, "period_s must be a divisor of a day"),
+        (
+            {"period_s": 7},
+            "period_s must be a whole number of seconds that divides a day",
+        ),
         ({"max_gap_min": 1440}, "max_gap_min must be at least 0 and less than a day"),
         ({"sensor": "a/b"}, "sensor must be the name of a folder"),
     ],

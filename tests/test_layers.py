@@ -16,8 +16,8 @@ PACKAGE = Path(echoanom.__file__).parent
 
 # From top to bottom; within a layer, from left to right.
 LAYERS = (
-    "errors redaction hashing options columns progress retries s3errors s3requests multipart"
-    " unwaited partstream objects"
+    "errors redaction hashing checking options modeloptions columns progress retries"
+    " s3errors s3requests multipart unwaited partstream objects"
     " tfiosource storage cachefolder arrival cache publishing stamps tablewriting",
     "simulation",
     "bulkcells cells parquetcells averaging merging daily discovery fetching",

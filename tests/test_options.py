@@ -11,18 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echoanom import options
+from echoanom import modeloptions, options
+from echoanom.checking import Options
 from echoanom.errors import OptionError
+from echoanom.modeloptions import ForestOptions, ModelOptions, TrainOptions
 from echoanom.options import (
     EventOptions,
-    ForestOptions,
-    ModelOptions,
-    Options,
     ShardOptions,
     Share,
     StackOptions,
     TableOptions,
-    TrainOptions,
     WindowOptions,
     check_placement,
 )
@@ -203,8 +201,10 @@ REFUSALS = [
 
 
 def test_every_options_class_and_every_option_is_tried_here() -> None:
-    here = {c for c in Options.__subclasses__() if c.__module__ == options.__name__}
-    assert set(CLASSES) == here
+    modules = {options.__name__, modeloptions.__name__}
+    assert set(CLASSES) == {
+        found for found in Options.__subclasses__() if found.__module__ in modules
+    }
     for found in CLASSES:
         names = {field.name for field in dataclasses.fields(found)}
         assert names == set(VALID[found]) == set(REFUSED[found])

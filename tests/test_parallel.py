@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from echoanom.autoencoder import build_autoencoder
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.parallel import DataParallel, local_devices
 
 (cpu,) = tf.config.list_physical_devices("CPU")

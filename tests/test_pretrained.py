@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.pretrained import (
     build_encoder,
     build_pretrained,

@@ -127,7 +127,8 @@ from echoanom.autoencoder import build_autoencoder
 from echoanom.batching import WindowBatches
 from echoanom.dataset import open_dataset
 from echoanom.normalization import fit_normalization
-from echoanom.options import ModelOptions, WindowOptions
+from echoanom.options import WindowOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.pydataset import WindowDataset
 
 dataset = open_dataset(sys.argv[1])

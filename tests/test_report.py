@@ -25,14 +25,9 @@ from echoanom.dataset import Dataset, open_dataset
 from echoanom.errors import MissingExtraError, OptionError, ScoresError
 from echoanom.events import Event, detect
 from echoanom.history import EpochLosses
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.normalization import Normalization
-from echoanom.options import (
-    EventOptions,
-    ModelOptions,
-    StackOptions,
-    TrainOptions,
-    WindowOptions,
-)
+from echoanom.options import EventOptions, StackOptions, WindowOptions
 from echoanom.reader import IndexedReader
 from echoanom.report import ReportOptions, write_pictures, write_report
 from echoanom.scores import ScoreTable

@@ -18,14 +18,9 @@ from echoanom.dataset import open_dataset
 from echoanom.events import detect
 from echoanom.history import EpochLosses
 from echoanom.labels import Label, read_labels
+from echoanom.modeloptions import ModelOptions, TrainOptions
 from echoanom.normalization import Normalization
-from echoanom.options import (
-    EventOptions,
-    ModelOptions,
-    TableOptions,
-    TrainOptions,
-    WindowOptions,
-)
+from echoanom.options import EventOptions, TableOptions, WindowOptions
 from echoanom.report import write_report
 from echoanom.scores import ScoreTable
 from echoanom.thresholds import Threshold

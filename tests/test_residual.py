@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from echoanom.errors import OptionError
-from echoanom.options import ModelOptions
+from echoanom.modeloptions import ModelOptions
 from echoanom.principal import of_samples
 from echoanom.residual import Features, build_residual, components_of, features_of
 

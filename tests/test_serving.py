@@ -14,8 +14,8 @@ import tensorflow as tf
 from echoanom import serving
 from echoanom.autoencoder import build_autoencoder
 from echoanom.errors import OptionError
+from echoanom.modeloptions import ModelOptions
 from echoanom.normalization import Normalization
-from echoanom.options import ModelOptions
 
 SIZE, COLUMNS = 6, 3
 

@@ -26,7 +26,8 @@ from echoanom.errors import (
     TrainingError,
 )
 from echoanom.holdout import hold_back
-from echoanom.options import DAY_S, ModelOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import DAY_S, WindowOptions
 from echoanom.pipeline import batches_per_epoch
 from echoanom.publishing import exclusive
 from echoanom.training import train

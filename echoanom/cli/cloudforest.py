@@ -29,7 +29,7 @@ from echoanom.cli.parameters import (
 )
 from echoanom.cli.wording import count, size
 from echoanom.cloud.joboptions import AccountOptions, MachineOptions
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 
 if TYPE_CHECKING:
     from echoanom.cloud.forestdata import ForestExport

@@ -27,7 +27,8 @@ from echoanom.cloud.joboptions import (
     ChannelOptions,
     MachineOptions,
 )
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import WindowOptions
 
 if TYPE_CHECKING:
     from echoanom.cloud.jobs import JobStatus

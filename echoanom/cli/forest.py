@@ -13,7 +13,7 @@ from echoanom.cli.parameters import (
     json_option,
     options_object,
 )
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 
 
 def forest_flags(*, seed: bool = True) -> dict[str, Flag]:

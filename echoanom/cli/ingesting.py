@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from echoanom.checking import Options
 from echoanom.cli.console import print_json, print_lines, progress_bar
 from echoanom.cli.parameters import (
     Decorator,
@@ -20,7 +21,6 @@ from echoanom.cli.parameters import (
 )
 from echoanom.cli.wording import count
 from echoanom.ingest.options import IngestOptions
-from echoanom.options import Options
 
 if TYPE_CHECKING:
     from echoanom.ingest.instrument import Instrument

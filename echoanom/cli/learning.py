@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from echoanom.cli.parameters import Decorator, Flag, options_object
-from echoanom.options import ModelOptions, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import WindowOptions
 
 _KINDS = {
     "kind": Flag(

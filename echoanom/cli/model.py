@@ -22,7 +22,8 @@ from echoanom.cli.console import (
 )
 from echoanom.cli.learning import learning_options
 from echoanom.cli.parameters import Decorator, UtcTime, command, json_option
-from echoanom.options import ModelOptions, Placement, TrainOptions, WindowOptions
+from echoanom.modeloptions import ModelOptions, TrainOptions
+from echoanom.options import Placement, WindowOptions
 
 Intervals = list[tuple[int, int]]
 

@@ -17,9 +17,9 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
+from echoanom.checking import Options
 from echoanom.cli.console import start_logging
 from echoanom.errors import OptionError
-from echoanom.options import Options
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]

@@ -11,7 +11,7 @@ from echoanom.cloud.forestdata import ForestExport
 from echoanom.cloud.joboptions import AccountOptions, MachineOptions
 from echoanom.cloud.requests import Places, Request, training_request
 from echoanom.errors import CloudError, MissingExtraError, OptionError
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 from echoanom.protorecords import CONTENT_TYPE
 
 METRICS = ("accuracy", "precision_recall_fscore")

@@ -26,7 +26,7 @@ from echoanom.errors import CloudError, DatasetError
 from echoanom.forestrows import Block, ForestRows, forest_rows
 from echoanom.labels import Label, labelled_rows
 from echoanom.manifest import RunTable
-from echoanom.options import ForestOptions
+from echoanom.modeloptions import ForestOptions
 from echoanom.progress import Progress, no_progress
 from echoanom.stamps import format_stamp
 from echoanom.windowing import Interval

@@ -9,14 +9,15 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from echoanom.errors import OptionError
-from echoanom.options import (
-    ModelOptions,
+from echoanom.checking import (
     Options,
-    TrainOptions,
-    WindowOptions,
-    check_learning,
+    require_choice,
+    require_more_than_0,
+    require_whole,
 )
+from echoanom.errors import OptionError
+from echoanom.modeloptions import ModelOptions, TrainOptions, check_learning
+from echoanom.options import WindowOptions
 from echoanom.streaming import POOL_WINDOWS
 
 ObjectOrder = Literal["listed", "shuffled"]
@@ -58,21 +59,11 @@ class JobOptions(Options):
     port: int = 7777
 
     def __post_init__(self) -> None:
-        for name, least in (("pool_windows", 1), ("checkpoint_every", 0), ("port", 1)):
-            if getattr(self, name) < least:
-                raise OptionError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}"
-                )
-        if self.port > 65535:
-            raise OptionError(f"port must be at most 65535, got {self.port}")
-        if not 0 < self.pipe_timeout < float("inf"):
-            raise OptionError(
-                f"pipe_timeout must be more than 0 seconds, got {self.pipe_timeout}"
-            )
-        if self.object_order not in typing.get_args(ObjectOrder):
-            raise OptionError(
-                f"object_order must be listed or shuffled, got {self.object_order!r}"
-            )
+        require_whole(self, "pool_windows", 1)
+        require_whole(self, "checkpoint_every", 0)
+        require_whole(self, "port", 1, 65_535)
+        require_more_than_0(self, "pipe_timeout")
+        require_choice(self, "object_order", ObjectOrder)
 
 
 @dataclasses.dataclass(frozen=True)

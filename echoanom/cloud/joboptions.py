@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
-from typing import Any, Literal
+from typing import Literal
 
+from echoanom.checking import Options, require_choice, require_whole
 from echoanom.errors import OptionError
-from echoanom.options import Options
 
 InputMode = Literal["Pipe", "FastFile", "File"]
 Distribution = Literal["FullyReplicated", "ShardedByS3Key"]
@@ -19,24 +18,6 @@ TRAINING_TENSORFLOW = "2.21"
 
 SERVING_TENSORFLOW = "2.20"
 """TensorFlow of the newest image that serves."""
-
-
-def _require_choices(options: Any, **kinds: Any) -> None:
-    for name, kind in kinds.items():
-        value, choices = getattr(options, name), typing.get_args(kind)
-        if value not in choices:
-            raise OptionError(
-                f"{name} must be one of {', '.join(choices)}, got {value!r}"
-            )
-
-
-def _require_least(options: Any, **least: int) -> None:
-    for name, number in least.items():
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < number:
-            raise OptionError(
-                f"{name} must be a whole number of at least {number}, got {value!r}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,13 +46,10 @@ class ChannelOptions(Options):
     record_wrapper: RecordWrapper = "None"
 
     def __post_init__(self) -> None:
-        _require_choices(
-            self,
-            input_mode=InputMode,
-            distribution=Distribution,
-            compression=Compression,
-            record_wrapper=RecordWrapper,
-        )
+        require_choice(self, "input_mode", InputMode)
+        require_choice(self, "distribution", Distribution)
+        require_choice(self, "compression", Compression)
+        require_choice(self, "record_wrapper", RecordWrapper)
         if self.input_mode == "Pipe":
             return
         for name in (
@@ -117,9 +95,9 @@ class MachineOptions(Options):
     max_wait_s: int = 0
 
     def __post_init__(self) -> None:
-        _require_least(
-            self, instance_count=1, volume_gib=1, max_runtime_s=1, max_wait_s=0
-        )
+        for name in ("instance_count", "volume_gib", "max_runtime_s"):
+            require_whole(self, name, 1)
+        require_whole(self, "max_wait_s", 0)
         if self.max_wait_s and not self.spot:
             raise OptionError(
                 f"max_wait_s must be 0 without spot instances, got {self.max_wait_s}"
@@ -189,7 +167,7 @@ class HostingOptions(Options):
     instance_count: int = 1
 
     def __post_init__(self) -> None:
-        _require_least(self, instance_count=1)
+        require_whole(self, "instance_count", 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +192,8 @@ class TransformOptions(Options):
     at_once: int = 2
 
     def __post_init__(self) -> None:
-        _require_least(self, instance_count=1, payload_mb=1, at_once=1)
+        for name in ("instance_count", "payload_mb", "at_once"):
+            require_whole(self, name, 1)
         if self.payload_mb * self.at_once > 100:
             raise OptionError(
                 f"payload_mb must be at most {100 // self.at_once} for {self.at_once} at"

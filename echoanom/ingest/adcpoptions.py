@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Literal
 
+from echoanom.checking import Options
 from echoanom.errors import OptionError
-from echoanom.options import Options
 
 QUANTITIES = ("speed", "direction", "east", "north", "up", "echo")
 

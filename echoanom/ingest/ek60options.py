@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from echoanom.checking import Options
 from echoanom.errors import OptionError
-from echoanom.options import Options
 
 Look = Literal["down", "up"]
 

@@ -6,10 +6,9 @@ import dataclasses
 import functools
 import math
 
-from echoanom.errors import OptionError
+from echoanom.checking import Options, require
 from echoanom.ingest.spectra import LOWEST_LINE, Band, BandForm, make_bands
 from echoanom.ingest.starttimes import StartTimes
-from echoanom.options import Options
 
 _MOST_BANDS = 100_000
 
@@ -69,71 +68,81 @@ class HydrophoneOptions(Options):
     utc_offset_h: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(0.001 <= self.segment_s <= 30, self, "segment_s", "from 0.001 to 30")
-        _require(0 < self.band_hz <= 1e7, self, "band_hz", "above 0 and at most 1e7")
-        _require(
+        require(0.001 <= self.segment_s <= 30, self, "segment_s", "from 0.001 to 30")
+        require(0 < self.band_hz <= 1e7, self, "band_hz", "above 0 and at most 1e7")
+        require(
             0 < self.lowest_hz < self.band_hz,
-            *(self, "lowest_hz", f"above 0 and below band_hz ({self.band_hz:g})"),
+            self,
+            "lowest_hz",
+            f"above 0 and below band_hz ({self.band_hz:g})",
         )
-        _require(0 < self.bandwidth_hz <= 1e7, self, "bandwidth_hz", "above 0")
-        _require(self.channel >= 1, self, "channel", "at least 1")
-        _require(0 < self.min_coverage <= 1, self, "min_coverage", "above 0, at most 1")
-        _require(0.001 <= self.dropout_s <= 60, self, "dropout_s", "from 0.001 to 60")
-        _require(
+        require(0 < self.bandwidth_hz <= 1e7, self, "bandwidth_hz", "above 0")
+        require(self.channel >= 1, self, "channel", "at least 1")
+        require(0 < self.min_coverage <= 1, self, "min_coverage", "above 0, at most 1")
+        require(0.001 <= self.dropout_s <= 60, self, "dropout_s", "from 0.001 to 60")
+        require(
             0 <= self.join_tolerance_s <= 60, self, "join_tolerance_s", "from 0 to 60"
         )
-        _require(-14 <= self.utc_offset_h <= 14, self, "utc_offset_h", "from -14 to 14")
+        require(-14 <= self.utc_offset_h <= 14, self, "utc_offset_h", "from -14 to 14")
         self._check_calibration()
         self._check_resolution()
         StartTimes(self.name_pattern)
 
     def _check_calibration(self) -> None:
         if self.end_to_end_db is not None:
-            _require(
+            require(
                 self.sensitivity_db is None and self.full_scale_v is None,
-                *(self, "end_to_end_db", "given without sensitivity and full scale"),
+                self,
+                "end_to_end_db",
+                "given without sensitivity and full scale",
             )
-            _require(
+            require(
                 abs(self.end_to_end_db) <= 400, self, "end_to_end_db", "within ±400"
             )
         elif self.sensitivity_db is not None:
-            _require(
+            require(
                 abs(self.sensitivity_db) <= 400, self, "sensitivity_db", "within ±400"
             )
-            _require(
+            require(
                 self.full_scale_v is not None and 0 < self.full_scale_v <= 1e6,
-                *(self, "full_scale_v", "above 0, and given with the sensitivity"),
+                self,
+                "full_scale_v",
+                "above 0, and given with the sensitivity",
             )
         else:
-            _require(
+            require(
                 self.full_scale_v is None,
-                *(self, "full_scale_v", "given with the sensitivity, or not at all"),
+                self,
+                "full_scale_v",
+                "given with the sensitivity, or not at all",
             )
 
     def _check_resolution(self) -> None:
         line_hz = 1 / self.segment_s
         if self.bands == "linear":
             least_hz = max(line_hz * (1 - 1e-9), self.band_hz / _MOST_BANDS)
-            _require(
+            require(
                 self.bandwidth_hz >= least_hz,
-                *(self, "bandwidth_hz", f"at least {least_hz:.4g} Hz, as segments of"),
-                f"{self.segment_s:g} s and at most {_MOST_BANDS:,} bands ask for",
+                self,
+                "bandwidth_hz",
+                f"at least {least_hz:.4g} Hz, as segments of"
+                f" {self.segment_s:g} s and at most {_MOST_BANDS:,} bands ask for",
             )
         bands = self.bands_up_to(self.band_hz)
-        _require(
+        require(
             bool(bands),
-            *(self, "band_hz", f"such that a band fits above {self.lowest_hz:g} Hz"),
+            self,
+            "band_hz",
+            f"such that a band fits above {self.lowest_hz:g} Hz",
         )
         lowest = bands[0]
         least_s = max(1 / lowest.width_hz, (LOWEST_LINE - 0.5) / lowest.low_hz)
-        _require(
+        require(
             self.segment_s >= least_s * (1 - 1e-9),
-            *(
-                self,
-                "segment_s",
-                f"long enough for the band at {lowest.label} Hz, that",
-            ),
-            f"is {least_s:.3g} at least",
+            self,
+            "segment_s",
+            f"long enough for the band at {lowest.label} Hz, that is {least_s:.3g} at"
+            " least",
         )
 
     def bands_at(self, rate_hz: int) -> tuple[Band, ...]:
@@ -179,11 +188,3 @@ class HydrophoneOptions(Options):
 @functools.lru_cache(maxsize=64)
 def _bands_at(options: HydrophoneOptions, rate_hz: int) -> tuple[Band, ...]:
     return options.bands_up_to(min(options.band_hz, rate_hz / 2))
-
-
-def _require(
-    holds: bool, options: HydrophoneOptions, field: str, what: str, more: str = ""
-) -> None:
-    if not holds:
-        wanted = f"{what} {more}".strip()
-        raise OptionError(f"{field} must be {wanted}, got {getattr(options, field)!r}")

@@ -9,10 +9,11 @@ import re
 import zoneinfo
 from typing import Literal
 
+from echoanom.checking import Options
 from echoanom.columns import Column, column_from_name
 from echoanom.errors import OptionError
 from echoanom.ingest import units
-from echoanom.options import Duplicates, Options
+from echoanom.options import Duplicates
 
 Order = Literal["refuse", "sort"]
 

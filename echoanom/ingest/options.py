@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from echoanom.errors import OptionError
-from echoanom.options import DAY_S, OnError, Options
+from echoanom.checking import Options, require
+from echoanom.options import OnError, StackOptions, TableOptions
 from echoanom.tablewriting import TableFormat
 
 
@@ -37,16 +37,8 @@ class IngestOptions(Options):
     replace: bool = False
 
     def __post_init__(self) -> None:
-        if self.period_s < 1 or DAY_S % self.period_s:
-            raise OptionError(
-                f"period_s must be a divisor of a day ({DAY_S}), got {self.period_s!r}"
-            )
-        if not 0 <= self.max_gap_min < 1440:
-            raise OptionError(
-                "max_gap_min must be at least 0 and less than a day (1440), got"
-                f" {self.max_gap_min!r}"
-            )
-        if "/" in self.sensor or self.sensor.startswith("."):
-            raise OptionError(
-                f"sensor must be the name of a folder, got {self.sensor!r}"
-            )
+        # Each refuses what cannot be.
+        TableOptions(period_s=self.period_s)
+        StackOptions(max_gap_min=self.max_gap_min)
+        is_name = "/" not in self.sensor and not self.sensor.startswith(".")
+        require(is_name, self, "sensor", "the name of a folder")

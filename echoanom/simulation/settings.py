@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from typing import get_args
 
-from echoanom.errors import OptionError
-from echoanom.options import Options
+from echoanom.checking import (
+    Options,
+    require,
+    require_choice,
+    require_number,
+    require_whole,
+)
 from echoanom.tablewriting import TableFormat
 
 SENSORS = ("adcp", "ctd", "echosounder", "hydrophone")
@@ -57,48 +61,36 @@ class SimulationOptions(Options):
     form: TableFormat = "csv"
 
     def __post_init__(self) -> None:
-        _require(_is_count(self.days, 1), "days", "a whole number of at least 1", self)
+        require_whole(self, "days", 1)
         try:
             first = datetime.date.fromisoformat(self.start)
             last = first + datetime.timedelta(self.days)
         except (TypeError, ValueError, OverflowError):
             first = last = datetime.date.min
-        _require(
+        require(
             _FIRST_START <= first and last <= _LAST_END and len(self.start) == 10,
+            self,
             "start",
             "a date as YYYY-MM-DD, with all days from 1900 to 2199",
-            self,
         )
-        _require(
-            _is_count(self.bins, 16) and self.bins <= 20_000,
-            "bins",
-            "a whole number in [16, 20000]",
-            self,
-        )
-        _require(
-            _is_count(self.seed, 0) and self.seed < 2**63, "seed", "in [0, 2**63)", self
-        )
-        _require(
-            self.anomalies is None
-            or _is_count(self.anomalies, 0)
-            and self.anomalies <= MAX_ANOMALIES_PER_DAY * self.days,
-            "anomalies",
-            f"None or in [0, {MAX_ANOMALIES_PER_DAY} a day]",
-            self,
-        )
-        _require(
+        require_whole(self, "bins", 16, 20_000)
+        require_whole(self, "seed", 0, 2**63 - 1)
+        if self.anomalies is not None:
+            require_whole(self, "anomalies", 0, MAX_ANOMALIES_PER_DAY * self.days)
+        require(
             bool(self.sensors)
             and isinstance(self.sensors, tuple)
             and set(self.sensors) <= set(SENSORS)
             and len(set(self.sensors)) == len(self.sensors),
+            self,
             "sensors",
             f"one or more of {', '.join(SENSORS)}, each once",
-            self,
         )
-        _require(0 <= self.gap_rate <= 100, "gap_rate", "in [0, 100]", self)
-        _require(0 <= self.missing_rate <= 0.5, "missing_rate", "in [0, 0.5]", self)
-        forms = get_args(TableFormat)
-        _require(self.form in forms, "form", f"one of {', '.join(forms)}", self)
+        require_number(self, "gap_rate", "in [0, 100]", lambda rate: 0 <= rate <= 100)
+        require_number(
+            self, "missing_rate", "in [0, 0.5]", lambda rate: 0 <= rate <= 0.5
+        )
+        require_choice(self, "form", TableFormat)
 
     @property
     def first_day(self) -> int:
@@ -111,12 +103,3 @@ class SimulationOptions(Options):
         return tuple(
             datetime.date.fromordinal(self.first_day + i) for i in range(self.days)
         )
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _require(condition: bool, name: str, rule: str, options: SimulationOptions) -> None:
-    if not condition:
-        raise OptionError(f"{name} must be {rule}, got {getattr(options, name)!r}")
