@@ -126,7 +126,8 @@ measure: environment-dev
 DATA = ../shared/data
 results: environment-dev
 	$(BIN)/python benchmarks/detection.py --data $(DATA) --json $(RESULTS)/detection.json
-	$(BIN)/python tools/results_page.py $(RESULTS)/detection.json docs/results.md
+	-$(BIN)/python benchmarks/skab_trials.py --data $(DATA) --json $(RESULTS)/skab_trials.json
+	$(BIN)/python tools/results_page.py $(RESULTS)/detection.json $(RESULTS)/skab_trials.json docs/results.md
 
 clean:
 	rm -rf $(OUTPUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

@@ -295,6 +295,23 @@ def test_published_records_are_split_and_judged_where_they_are_labelled(
 
 
 @pytest.mark.slow
+def test_no_choice_of_components_is_left_untried_by_skabs_protocol(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    found = run(tmp_path, "skab_trials.py", "--toy", "--data", str(shared_data))
+    lines = found["results"]
+    assert found["files"] == 2
+    assert len({(x["components"], x["share"], x["error"]) for x in lines}) == 6 * 4 * 2
+    for line in lines:
+        assert 0 < line["f1"] < 1 and 0 < line["best_f1"] < 1, line
+        for place in ("before", "after"):
+            assert 0 <= line[place]["false"] <= line[place]["rows"], line
+    # Rows after the first 400 of both files, without those that are labelled.
+    rows = {line["before"]["rows"] + line["after"]["rows"] for line in lines}
+    assert rows == {1492 - 401 - 402}
+
+
+@pytest.mark.slow
 def test_records_that_are_not_there_are_left_out_and_named(tmp_path: Path) -> None:
     options = ("--toy", "--seeds", "1", "--models", "step", "--data", str(tmp_path))
     found = run(tmp_path, "detection.py", *options)
