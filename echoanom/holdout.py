@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from echoanom.dataset import Dataset
 from echoanom.errors import TrainingError
 from echoanom.manifest import Manifest, RunTable, Shard
-from echoanom.options import DAY_S
+from echoanom.options import DAY_S, EVER_S
 from echoanom.reader import IndexedReader
 from echoanom.statistics import Statistics, merge, summarise
 from echoanom.windowing import select
 
 _EPOCH = datetime.date(1970, 1, 1)
-_FOREVER = 2**62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +87,9 @@ def hold_back(
     validation = runs
     for count in range(min(least, len(days) - 1), len(days)):
         boundary = int(days[-count]) * DAY_S
-        validation = select(runs, period_s, [(boundary, _FOREVER)])
+        validation = select(runs, period_s, [(boundary, EVER_S)])
         if validation.rows.max() >= size:
-            training = select(runs, period_s, [(-_FOREVER, boundary)])
+            training = select(runs, period_s, [(-EVER_S, boundary)])
             if training.rows.max() >= size:
                 return Holdout(
                     training, validation, _dates(days[:-count]), _dates(days[-count:])
@@ -115,8 +114,8 @@ def _hold_back_rows(runs: RunTable, period_s: int, size: int, share: float) -> H
         last = int(whole[-1])
         begin = min(begin, int(runs.rows[: last + 1].sum()) - size)
     boundary = int(times[max(begin, 0)])
-    training = select(runs, period_s, [(-_FOREVER, boundary)])
-    validation = select(runs, period_s, [(boundary, _FOREVER)])
+    training = select(runs, period_s, [(-EVER_S, boundary)])
+    validation = select(runs, period_s, [(boundary, EVER_S)])
     if not (_fits(training, size) and _fits(validation, size)):
         raise TrainingError(
             f"a window of {size} rows must fit into a run of the rows to train on and"

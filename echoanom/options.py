@@ -31,6 +31,8 @@ Codec = Literal["none", "zstd"]
 Placement = Literal["host", "device"]
 
 DAY_S = 86_400
+EVER_S = 2**62
+"""A time later than any stamp [s]; with a minus, one before all."""
 
 
 def check_placement(placement: Placement) -> None:

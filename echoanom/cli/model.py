@@ -23,11 +23,9 @@ from echoanom.cli.console import (
 from echoanom.cli.learning import learning_options
 from echoanom.cli.parameters import Decorator, UtcTime, command, json_option
 from echoanom.modeloptions import ModelOptions, TrainOptions
-from echoanom.options import Placement, WindowOptions
+from echoanom.options import EVER_S, Placement, WindowOptions
 
 Intervals = list[tuple[int, int]]
-
-_ALWAYS = 2**62
 
 
 def interval_options(verb: str) -> Decorator[Any]:
@@ -97,8 +95,8 @@ def intervals(
 
     include: Intervals | None = None
     if begin is not None or end is not None:
-        first = -_ALWAYS if begin is None else begin
-        stop = _ALWAYS if end is None else end
+        first = -EVER_S if begin is None else begin
+        stop = EVER_S if end is None else end
         if first >= stop:
             raise click.UsageError("--to must be later than --from")
         include = [(first, stop)]

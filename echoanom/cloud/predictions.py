@@ -23,7 +23,7 @@ from echoanom import publishing, storage
 from echoanom.cloud.clients import Cloud
 from echoanom.dataset import Dataset
 from echoanom.errors import CloudError
-from echoanom.options import TableOptions
+from echoanom.options import EVER_S, TableOptions
 from echoanom.reader import IndexedReader
 from echoanom.windowing import select
 
@@ -218,9 +218,8 @@ def predict_dataset(
     """
     runs = dataset.runs
     if first_s is not None or stop_s is not None:
-        ever = 2**62
-        begin = -ever if first_s is None else first_s
-        interval = (begin, ever if stop_s is None else stop_s)
+        begin = -EVER_S if first_s is None else first_s
+        interval = (begin, EVER_S if stop_s is None else stop_s)
         runs = select(runs, dataset.period_s, [interval])
     if not len(runs) or not runs.rows.sum():
         raise CloudError(
