@@ -9,9 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import logging
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -21,7 +19,8 @@ from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.detectors import Model, detector
 from echoanom.devicerows import DeviceRows
-from echoanom.errors import DatasetError, TrainingError, TrainingStoppedError
+from echoanom.epochs import EpochEnd
+from echoanom.errors import TrainingError
 from echoanom.feeding import StreamFeed
 from echoanom.history import EpochLosses
 from echoanom.holdout import Holdout
@@ -37,15 +36,12 @@ from echoanom.pipeline import (
     windows,
 )
 from echoanom.progress import Progress
-from echoanom.resuming import Resume
 from echoanom.scoring import default_batch_size, score_runs
 from echoanom.spreads import sum_errors
 from echoanom.thresholds import Calibration
 from echoanom.weighing import Weighing, weigh
 
 logger = logging.getLogger(__name__)
-
-_CHECKED_BATCHES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,16 +168,24 @@ class Fitting:
         model.compile(optimizer=keras.optimizers.Adam(self.training.learning_rate))
         model.optimizer.build(model.trainable_variables)
         model.parallel = self.parallel
-        batches = self._batches() if self.feed is None else None
-        end = _EpochEnd(self, checkpoint, batches)
+        batches = self._batches() if self.feed is None else self.feed.windows
+        end = EpochEnd(
+            checkpoint,
+            self.training,
+            batches,
+            self.feed,
+            self.parallel,
+            every=self._store_every,
+            progress=self.progress,
+            stopping=self.stopping,
+            epoch_done=self.epoch_done,
+        )
         if not end.state.stop_reason:
             self._fit(model, end, batches, logs)
         model.set_weights(list(end.state.best_weights))
         return model, end.state
 
-    def _fit(
-        self, model: keras.Model, end: _EpochEnd, batches: int | None, logs: str
-    ) -> None:
+    def _fit(self, model: keras.Model, end: EpochEnd, batches: int, logs: str) -> None:
         rows = None
         if self.placement == "device":
             rows = DeviceRows(self.dataset, self.normalization)
@@ -194,7 +198,7 @@ class Fitting:
         with plain_errors():
             model.fit(
                 stream,
-                steps_per_epoch=batches,
+                steps_per_epoch=batches if self.feed is None else None,
                 epochs=epochs,
                 initial_epoch=end.epoch,
                 validation_data=self._stream(rows, validation=True),
@@ -260,6 +264,18 @@ class Fitting:
         """Most epochs to train."""
         assert self.training.epochs is not None, "settled for the model"
         return self.training.epochs
+
+    @property
+    def _store_every(self) -> int:
+        """Batches after which to store; windows, if a feed gives them."""
+        if self.feed is None:
+            return self.checkpoint_every
+        # What comes in another order each time can only go on at the start of an epoch.
+        return (
+            self.checkpoint_every * self.window.batch_size
+            if self.feed.repeatable
+            else 0
+        )
 
     def _in_order(self) -> WindowOptions:
         columns = len(self.dataset.columns)
@@ -340,124 +356,6 @@ class Fitting:
             share=self.share,
         )
         return stream.map(lambda batch: (batch["values"], batch["observed"]))
-
-
-class _EpochEnd(Resume):
-    """Keeps the history of a training, and decides when to stop."""
-
-    def __init__(
-        self, fitting: Fitting, checkpoint: Checkpoint, batches: int | None
-    ) -> None:
-        feed, every = fitting.feed, fitting.checkpoint_every
-        if feed is not None:
-            # The position counts windows. What comes in another order each time can
-            # only go on at the start of an epoch.
-            batches = feed.windows
-            every = every * fitting.window.batch_size if feed.repeatable else 0
-        assert batches is not None
-        super().__init__(checkpoint, batches, every=every)
-        self._training = fitting.training
-        self._epochs = fitting.epochs
-        self._progress = fitting.progress
-        self._parallel = fitting.parallel
-        self._feed = feed
-        self._stopping = fitting.stopping
-        self._epoch_done = fitting.epoch_done
-
-    def on_train_batch_begin(
-        self, batch: int, logs: Mapping[str, Any] | None = None
-    ) -> None:
-        if self._parallel and self._stopping and self._stopping():
-            self._parallel.ask_to_stop()
-
-    def on_train_batch_end(
-        self, batch: int, logs: Mapping[str, Any] | None = None
-    ) -> None:
-        super().on_train_batch_end(batch, logs)
-        self._progress("training", self.position, self._epochs * self._batches)
-        # Reading the loss waits for the device, so not after every batch.
-        if logs and self.position % _CHECKED_BATCHES == 0:
-            done = (self.position - 1) % self._batches + 1
-            self._check("loss", float(logs["loss"]), done)
-        if self._must_stop(logs or {}):
-            self._stop()
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        # What concerns one step is no metric of an epoch.
-        if isinstance(logs, dict):
-            for name in ("windows", "stop"):
-                logs.pop(name, None)
-        super().on_epoch_end(epoch, logs)
-        if self._epoch_done is not None:
-            self._epoch_done(self.state.history[-1])
-
-    def count(self, logs: Mapping[str, Any]) -> int:
-        if self._feed is None:
-            return 1
-        windows = int(logs["windows"])
-        done = self.position % self._batches
-        if not windows or done + windows > self._batches:
-            raise DatasetError(
-                f"an epoch must have each of {self._batches} windows once, but has"
-                f" {'only ' if not windows else ''}{done + windows}; the shards that"
-                " came are not those of the manifest"
-            )
-        return windows
-
-    def _must_stop(self, logs: Mapping[str, Any]) -> bool:
-        if self._stopping is None:
-            return False
-        # All hosts must come to the same answer.
-        return bool(logs["stop"]) if self._parallel else self._stopping()
-
-    def _stop(self) -> None:
-        within = self.position % self._batches
-        if within and (self._feed is None or self._feed.repeatable):
-            self.store()
-        elif not within:
-            # The epoch's losses belong to its end, which is a moment away.
-            return
-        raise TrainingStoppedError(
-            f"the training was asked to stop and did so after {within} of"
-            f" {self._batches} {'batches' if self._feed is None else 'windows'} of epoch"
-            f" {self.epoch + 1}; it can be resumed"
-        )
-
-    def epoch_state(self, epoch: int, logs: Mapping[str, Any]) -> TrainingState:
-        losses = EpochLosses(epoch + 1, float(logs["loss"]), float(logs["val_loss"]))
-        self._check("loss", losses.loss, self._batches)
-        self._check("validation loss", losses.validation_loss, self._batches)
-        history = (*self.state.history, losses)
-        best = min(history, key=lambda one: one.validation_loss)
-        state = dataclasses.replace(
-            super().epoch_state(epoch, logs),
-            history=history,
-            stop_reason=self._stop_reason(losses.epoch, best.epoch),
-        )
-        if best is losses:
-            weights = tuple(self.model.get_weights())
-            state = dataclasses.replace(state, best_weights=weights)
-        if state.stop_reason:
-            self.model.stop_training = True
-        return state
-
-    def _stop_reason(self, epoch: int, best: int) -> str:
-        patience = self._training.patience
-        if patience and epoch - best >= patience:
-            return f"no better validation loss in {patience} epochs"
-        if epoch == self._epochs:
-            return f"all {epoch} epochs done"
-        return ""
-
-    def _check(self, name: str, loss: float, batches: int) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the {name} must stay a finite number, but is {loss} in epoch"
-                f" {len(self.state.history) + 1} after {batches}"
-                f" {'batches' if self._feed is None else 'windows'}; take a"
-                f" smaller learning rate than {self._training.learning_rate:g}, or look"
-                " for absurd values with `echoanom inspect`"
-            )
 
 
 def _tensorboard(logs: str) -> list[keras.callbacks.Callback]:

@@ -34,7 +34,7 @@ LAYERS = (
     "principal isolation cutforest autoencoder fixedlayers residual pretrained networks"
     " weighing weighed serving cellerrors detectors history artifact encoders folding"
     " scoreparts windowerrors scorework scoring spreads holdout forestrows forest checkpoints"
-    " resuming feeding parallel fitting closedform training",
+    " resuming feeding parallel epochs fitting closedform training",
     "panels whereabouts pruning events outageoptions outages"
     " eventmeasures evaluationoptions judging evaluation comparing",
     "timegrid binaxis palette marks plots reconstruction figures reportoptions"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from datasets import PERIOD_S, small_dataset
 
-from echoanom import fitting, scoring
+from echoanom import epochs, fitting, scoring
 from echoanom.artifact import Artifact, artifact_exists, load_artifact
 from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
@@ -339,15 +339,15 @@ def test_training_stops_when_the_held_back_days_gain_nothing(
     dataset, tmp_path, monkeypatch
 ):
     losses = iter([0.5, 0.3, 0.4, 0.35, 0.1])
-    end = fitting._EpochEnd.on_epoch_end
+    end = epochs.EpochEnd.on_epoch_end
 
     def invented(self, epoch: int, logs: dict[str, float]) -> None:
         end(self, epoch, {**logs, "val_loss": next(losses)})
 
-    monkeypatch.setattr(fitting._EpochEnd, "on_epoch_end", invented)
+    monkeypatch.setattr(epochs.EpochEnd, "on_epoch_end", invented)
     weights: list[list[np.ndarray]] = []
     monkeypatch.setattr(
-        fitting.Checkpoint,
+        epochs.Checkpoint,
         "save",
         lambda self, state: weights.append(list(state.variables)),
     )
