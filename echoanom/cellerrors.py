@@ -51,9 +51,9 @@ def network_errors(model: keras.Model, weighing: Weighing | None = None) -> Erro
     require_tensorflow()
     _, size, columns = model.input_shape
     reproduce = functools.partial(model, training=False)
+
     # One trace serves every batch, the last and smaller one too; `Model.predict` would
     # hand back reconstructions, and errors would be left to NumPy.
-
     @tf.function(  # type: ignore[untyped-decorator]
         input_signature=[
             tf.TensorSpec((None, columns), tf.float32),
@@ -69,12 +69,16 @@ def network_errors(model: keras.Model, weighing: Weighing | None = None) -> Erro
         _, of_cells, of_windows = window_errors(reproduce, weighing, windows, seen)
         return of_cells, of_windows
 
+    # Traced here: called as it is, TensorFlow takes the functions of several models for
+    # one that is traced again and again, and warns.
+    traced = errors.get_concrete_function()
+
     def errors_of(
         values: NDArray[np.float32],
         observed: NDArray[np.bool_],
         places: NDArray[np.int32],
     ) -> Errors:
-        of_cells, of_windows = errors(values, observed, places)
+        of_cells, of_windows = traced(*map(tf.constant, (values, observed, places)))
         return of_cells.numpy(), of_windows.numpy()
 
     return errors_of

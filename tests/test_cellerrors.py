@@ -1,11 +1,16 @@
-"""Errors of a forest: parts of its score, dealt out among what was observed."""
+"""Errors of windows: a network's, and a forest's, dealt out among what was observed."""
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from echoanom.cellerrors import ForestErrors
+from echoanom.autoencoder import build_autoencoder
+from echoanom.cellerrors import ForestErrors, network_errors
+from echoanom.modeloptions import ModelOptions
 
 SIZE, COLUMNS, ROWS = 3, 4, 9
 
@@ -96,3 +101,22 @@ def test_a_window_of_which_nothing_was_observed_is_not_asked_for() -> None:
     assert len(forest.samples) == 2
     assert (score[:2] > 0).all() and (score[2:] == 0).all()
     assert (cells[2:] == 0).all() and np.isfinite(cells).all()
+
+
+def test_networks_one_after_the_other_warn_of_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    values, observed, places = rows(0.6)
+    network = ModelOptions(kind="autoencoder", filters=(2,), kernel=2)
+    tensorflow = tf.get_logger()
+    tensorflow.addHandler(caplog.handler)
+    try:
+        for _ in range(8):  # it used to warn from the fifth on
+            errors = network_errors(build_autoencoder(SIZE, COLUMNS, network))
+            for count in (4, 2):
+                cells, windows = errors(values, observed, places[:count])
+                assert cells.shape == (count, SIZE, COLUMNS)
+                assert windows.shape == (count,) and (windows > 0).all()
+    finally:
+        tensorflow.removeHandler(caplog.handler)
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
