@@ -238,7 +238,8 @@ def write_events(
     Raises
     ------
     ScoresError
-        If the neighbour that would be removed is something else.
+        If the neighbour that would be replaced or removed is something else, such as
+        that of a table of scores.
     StorageError
         If it cannot be written.
     """
@@ -262,14 +263,16 @@ def write_events(
                 _format_number(event.alarms_per_day),
             )
         )
-    if threshold is None:
-        # A neighbour that is not ours makes this raise, and stays.
-        if read_threshold(path) is not None:
+    # A neighbour that is not ours makes this raise, and stays.
+    before = read_threshold(path)
+    with publishing.publish(path) as file:
+        file.write(text.getvalue().encode())
+        if threshold is not None:
+            about = {"format": FORMAT, "threshold": dataclasses.asdict(threshold)}
+            content = json.dumps(about, allow_nan=False) + "\n"
+            publishing.write_bytes(_neighbour(path), content.encode())
+        elif before is not None:
             storage.remove(_neighbour(path))
-    else:
-        about = {"format": FORMAT, "threshold": dataclasses.asdict(threshold)}
-        publishing.write_bytes(_neighbour(path), (json.dumps(about) + "\n").encode())
-    publishing.write_bytes(path, text.getvalue().encode())
 
 
 def read_threshold(path: str) -> Threshold | None:
@@ -297,9 +300,9 @@ def read_threshold(path: str) -> Threshold | None:
         return None
     try:
         about = json.loads(storage.read_bytes(neighbour))
-        if about["format"] != FORMAT:
-            raise ValueError
         found = about["threshold"]
+        if about["format"] != FORMAT or not math.isfinite(float(found["value"])):
+            raise ValueError
         return Threshold(
             value=float(found["value"]),
             rule=str(found["rule"]),
@@ -309,7 +312,7 @@ def read_threshold(path: str) -> Threshold | None:
     except (ValueError, KeyError, TypeError):
         raise ScoresError(
             f"{neighbour}: must hold the threshold of {path} in format {FORMAT}, but"
-            " does not; detect the events again, or remove it"
+            " does not; name other events, or remove it and detect them again"
         ) from None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import os
 import tempfile
@@ -69,6 +70,9 @@ def publish(path: str) -> Iterator[IO[bytes]]:
     folder, name = os.path.split(final)
     temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{name}-{uuid.uuid4().hex}")
     with storage_errors(path, "write"):
+        if os.path.isdir(final):
+            # Found only when all is written, it would come after what goes before.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         os.makedirs(folder or ".", exist_ok=True)
         try:
             with open(temporary, "wb") as file:

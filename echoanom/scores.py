@@ -124,6 +124,11 @@ class ScoreTable:
         parsed = parse_rule(rule)
         if parsed.kind == "number":
             return Threshold(parsed.value, rule, "number")
+        if self.calibration is None and np.isnan(self.score).all():
+            raise ScoresError(
+                f"threshold {rule!r} needs a score, but none of {len(self.score)} rows"
+                " has one; give a number, or score days in which something was observed"
+            )
         source: Source = "calibration" if self.calibration else "scores"
         calibration = self.calibration or Calibration.from_scores(
             self.score, self.times, self.period_s
@@ -284,6 +289,12 @@ def read_scores(path: str) -> ScoreTable:
                     f"{columns_path}: must be the shares that {path} was written with,"
                     " but holds others; score again"
                 )
+    windows = text.numbers("windows")
+    wrong = (windows < 0) | (windows % 1 > 0) | (windows > 2**53)
+    if wrong.any():
+        raise text.refusal(
+            int(wrong.argmax()), "windows", "how many windows cover the row"
+        )
     steps = np.diff(times)
     guessed = int(steps.min()) if len(steps) else _DEFAULT_PERIOD_S
     calibration = about.get("calibration")
@@ -291,7 +302,7 @@ def read_scores(path: str) -> ScoreTable:
         times=times,
         score=text.numbers("score"),
         window_score=text.numbers("window_score"),
-        windows=np.nan_to_num(text.numbers("windows")).astype(np.int64),
+        windows=np.nan_to_num(windows).astype(np.int64),
         shares=shares,
         columns=columns_from_manifest(about.get("columns", [])),
         period_s=about.get("period_s", guessed),

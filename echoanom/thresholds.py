@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from echoanom.alarmrates import AlarmRates
 from echoanom.errors import ScoresError
 from echoanom.options import DAY_S, EventOptions
-from echoanom.rules import TAIL_SHARE, parse_rule
+from echoanom.rules import TAIL_SHARE, Rule, parse_rule
 
 Source = Literal["calibration", "scores", "number"]
 
@@ -110,7 +110,7 @@ class Calibration:
         Raises
         ------
         ScoresError
-            If there is no score, or an infinite one.
+            If there is no score, an infinite one, or one too large to be squared.
         """
         values = np.asarray(scores, dtype=np.float64).ravel()
         known = np.flatnonzero(~np.isnan(values))
@@ -129,14 +129,23 @@ class Calibration:
             )
         median = float(_sorted_quantile(values, 0.5))
         kept = min(count, _TAIL_MOST, max(_TAIL_LEAST, _first_exceedances(count)))
-        # Rounding can put the mean of equal numbers beside them.
-        mean = float(np.clip(values.mean(), values[0], values[-1]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Rounding can put the mean of equal numbers beside them.
+            mean = float(np.clip(values.mean(), values[0], values[-1]))
+            std = float(values.std()) if values[0] < values[-1] else 0.0
+            mad = float(np.median(np.abs(values - median)))
+        if not np.isfinite([mean, std, mad]).all():
+            raise ScoresError(
+                "scores must have a mean and a spread, but those from"
+                f" {values[0]:g} to {values[-1]:g} are too large; the model may have"
+                " diverged while training"
+            )
         return cls(
             count=count,
             mean=mean,
-            std=float(values.std()) if values[0] < values[-1] else 0.0,
+            std=std,
             median=median,
-            mad=float(np.median(np.abs(values - median))),
+            mad=mad,
             grid=tuple(
                 _sorted_quantile(values, q) for q in np.linspace(0.0, 1.0, _GRID)
             ),
@@ -254,6 +263,13 @@ class Calibration:
                 f"a calibration must have the numbers {', '.join(names[:5])} and the"
                 f" lists {', '.join(names[5:])}; train or score again to write one"
             ) from None
+        if not np.isfinite(
+            [made.mean, made.std, made.median, made.mad, *made.grid, *made.tail]
+        ).all():
+            raise ScoresError(
+                "the numbers of a calibration must be finite, got one that is not;"
+                " train or score again to write one"
+            )
         if len(made.grid) != _GRID or not 1 <= len(made.tail) <= made.count:
             raise ScoresError(
                 f"a calibration must have {_GRID} quantiles and a tail of 1 to"
@@ -299,7 +315,8 @@ def threshold(
     ScoresError
         If there is no calibration, or it does not tell: its scores are all the same,
         half of them are (``mad``), too few exceed the start of the tail (``pot``), or
-        there are too few events (``alarms``).
+        there are too few events (``alarms``). Also if the threshold is beyond every
+        number.
 
     References
     ----------
@@ -319,6 +336,18 @@ def threshold(
             f"threshold {rule!r} needs scores that differ, but all"
             f" {calibration.count} are {calibration.grid[0]:g}; give a number"
         )
+    value = _level(rule, parsed, calibration, options)
+    if not math.isfinite(value):
+        raise ScoresError(
+            f"threshold {rule!r} must be a finite number, but of these scores it is"
+            f" {value:g}; ask for a lower one"
+        )
+    return value
+
+
+def _level(
+    rule: str, parsed: Rule, calibration: Calibration, options: EventOptions | None
+) -> float:
     if parsed.kind == "mean":
         return calibration.mean + parsed.value * calibration.std
     if parsed.kind == "quantile":

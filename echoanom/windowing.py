@@ -153,8 +153,13 @@ class WindowIndex:
         self.options = options
         counts = np.maximum((runs.rows - options.size) // options.stride + 1, 0)
         kept = counts > 0
+        if not len(runs):
+            raise WindowError(
+                f"a window of {options.size} rows must fit into a run, but there are no"
+                " rows; include more time, or exclude less"
+            )
         if not kept.any():
-            longest = int(runs.rows.max(initial=0))
+            longest = int(runs.rows.max())
             raise WindowError(
                 f"a window of {options.size} rows must fit into a run, but the longest"
                 f" of {len(runs)} runs has {longest} rows; take a smaller window, or"

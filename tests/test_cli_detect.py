@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,19 @@ def test_limits_of_outages_without_a_dataset_are_wrong_usage(
     assert main([*arguments, "--prune", "1"]) == 2
     assert "--prune must be in [0, 1), got 1.0" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("out", ["scores.csv", "./scores.csv", "scores", "scores.json"])
+def test_events_never_take_the_place_of_the_scores(
+    tmp_path: Path, scored: Path, capsys: Capture, out: str
+) -> None:
+    for name in ("scores.csv", "scores.json", "scores.columns.npy"):
+        shutil.copy(scored / name, tmp_path / name)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    arguments = ["detect", str(tmp_path / "scores.csv"), "--out"]
+    assert main([*arguments, f"{tmp_path}/{out}"]) in (1, 2)
+    assert "--out must be" in (said := capsys.readouterr().err) or "scores.json" in said
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 def test_pruning_leaves_what_stands_out(

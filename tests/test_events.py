@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from naive import naive_events
 
 from echoanom.columns import Column
-from echoanom.errors import ScoresError
+from echoanom.errors import ScoresError, StorageError
 from echoanom.events import (
     HEADER,
     Event,
@@ -306,7 +306,16 @@ def test_events_keep_the_threshold_they_were_found_with(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["events.csv"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 2, "threshold": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": 2, "threshold": {}}',
+        '{"format": 1, "threshold": {"value": NaN, "rule": "x", "source": "scores"}}',
+    ],
+)
 def test_a_neighbour_that_holds_no_threshold_is_refused_and_stays(
     tmp_path: Path, content: str
 ) -> None:
@@ -315,6 +324,17 @@ def test_a_neighbour_that_holds_no_threshold_is_refused_and_stays(
     neighbour.write_text(content)
     with pytest.raises(ScoresError, match="events.json: must hold the threshold"):
         read_threshold(str(path))
-    with pytest.raises(ScoresError, match="events.json"):
-        write_events(str(path), ())
+    for threshold in (None, Threshold(1.0, "1", "number")):
+        with pytest.raises(ScoresError, match="events.json"):
+            write_events(str(path), (), threshold)
     assert neighbour.read_text() == content
+    assert not path.exists()
+
+
+def test_a_folder_in_the_way_of_events_leaves_no_threshold(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").mkdir()
+    with pytest.raises(StorageError, match="events.csv: Is a directory"):
+        write_events(
+            str(tmp_path / "events.csv"), (), Threshold(1.0, "1", "calibration")
+        )
+    assert [file.name for file in tmp_path.iterdir()] == ["events.csv"]

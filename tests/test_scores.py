@@ -148,6 +148,21 @@ def test_a_bare_csv_is_a_table(tmp_path: Path) -> None:
             "timestamp,score\n2015-02-01,1\n2015-02-01,2\n",
             "line 3.*later than the line before",
         ),
+        (
+            "windows_beyond_counting",
+            "timestamp,score,windows\n2015-02-01,1,1e30\n",
+            "line 2, column 'windows': must be how many.*'1e30'",
+        ),
+        (
+            "windows_below_0",
+            "timestamp,score,windows\n2015-02-01,1,\n2015-02-02,1,-1\n",
+            "line 3, column 'windows'",
+        ),
+        (
+            "windows_in_parts",
+            "timestamp,score,windows\n2015-02-01,1,3.7\n",
+            "line 2, column 'windows'",
+        ),
         ("wide", "timestamp,score\n2015-02-01,1,2\n", "line 2: must have 2 cells"),
         ("narrow", "timestamp,score\n2015-02-01\n", "line 2: must have 2 cells"),
         ("binary", b"\xff\xfe\x00", "in UTF-8"),
@@ -259,6 +274,14 @@ def test_a_threshold_does_not_depend_on_the_days_that_are_judged(rule: str) -> N
         values.append(table.threshold(rule))
     assert values[0] == values[1] == values[2]
     assert values[0].source == ("number" if rule == "0.5" else "calibration")
+
+
+def test_a_table_without_any_score_has_no_threshold_but_a_number() -> None:
+    nothing = np.full(3, np.nan)
+    table = ScoreTable(np.arange(3) * 60, nothing, nothing, np.zeros(3, np.int64))
+    assert table.threshold("2").value == 2.0
+    with pytest.raises(ScoresError, match="needs a score, but none of 3 rows has one"):
+        table.threshold("mad:6")
 
 
 def test_a_threshold_says_what_it_was_computed_from() -> None:

@@ -231,6 +231,8 @@ def test_a_dataset_without_a_long_enough_run_is_refused(dataset, artifact):
     start = int(dataset.runs.start_s[0])
     with pytest.raises(WindowError, match="must fit into a run"):
         score(dataset, artifact, include=[(start, start + 5 * PERIOD_S)])
+    with pytest.raises(WindowError, match="no rows; include more time, or exclude"):
+        score(dataset, artifact, exclude=[(0, 2**40)])
 
 
 def test_a_damaged_shard_is_named(dataset, artifact, tmp_path: Path):

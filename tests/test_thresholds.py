@@ -156,6 +156,18 @@ def test_missing_scores_are_left_out_and_infinite_ones_refused() -> None:
         Calibration.from_scores([1.0, np.inf])
 
 
+def test_scores_too_large_to_be_squared_are_refused() -> None:
+    with pytest.raises(ScoresError, match="from -1e.308 to 1e.308 are too large"):
+        Calibration.from_scores([-1e308, 1e308, 1.0])
+
+
+@pytest.mark.parametrize("rule", ["mean+1e308std", "mad:1e308"])
+def test_a_threshold_beyond_every_number_is_refused(rule: str) -> None:
+    wide = Calibration.from_scores(100 * SCORES)
+    with pytest.raises(ScoresError, match="must be a finite number.*is inf; ask"):
+        threshold(rule, wide)
+
+
 def test_alarms_are_those_of_the_days_held_back_merged_as_events_are() -> None:
     times = 60 * np.arange(len(SCORES))
     calibration = Calibration.from_scores(SCORES, times, 60)
@@ -210,3 +222,11 @@ def test_a_broken_calibration_is_refused(broken: dict[str, object]) -> None:
         Calibration.from_json({**CALIBRATION.as_json(), **broken})
     with pytest.raises(ScoresError, match="a calibration must have"):
         Calibration.from_json({})
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_calibration_with_a_number_that_is_none_is_refused(number: float) -> None:
+    values = CALIBRATION.as_json()
+    for broken in ({"mean": number}, {"grid": [number, *values["grid"][1:]]}):
+        with pytest.raises(ScoresError, match="calibration must be finite"):
+            Calibration.from_json({**values, **broken})

@@ -15,6 +15,8 @@ import click
 from echoanom.progress import Progress, no_progress
 from echoanom.redaction import redact
 
+_SILENCE = "3"  # the level of TensorFlow's C++ log above that of its errors
+
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Progress]:
@@ -84,16 +86,15 @@ def start_logging(verbosity: int) -> None:
 
 
 def quiet_tensorflow() -> None:
-    """Import TensorFlow with its C++ log off stderr, unless the user set its level.
+    """Import TensorFlow with its C++ log off stderr, unless the user asked for some.
 
     While it loads and looks for devices, TensorFlow writes to the file descriptor
     without asking for the level, so what is written there meanwhile is dropped. Errors
     that matter are raised, too; what it logs as errors beside them is about the
-    processor.
+    processor. A level of 3, which asks for silence, gets it.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _SILENCE) != _SILENCE:
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     stderr = os.dup(2)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,6 +103,11 @@ def detect(
 
     if dataset is None and outages != OutageOptions():
         raise click.UsageError("--silent and --stuck need --dataset")
+    stem = os.path.abspath(scores).removesuffix(".csv")
+    if os.path.abspath(out) in {
+        f"{stem}{end}" for end in (".csv", ".json", ".columns.npy")
+    }:
+        raise click.UsageError(f"--out must be none of the files of SCORES, got {out}")
     table = read_scores(scores)
     threshold = table.threshold(options.threshold, options)
     events = run(table, options, threshold.value)
