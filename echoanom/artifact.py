@@ -303,6 +303,7 @@ def load_artifact(path: str) -> Artifact:
             if _CALIBRATION in files
             else None
         )
+    _check_lengths(path, len(columns), normalization, weighing)
     turns = normalization.turns(kind_mask(columns, "direction"))
     try:
         model = read_model(
@@ -316,7 +317,8 @@ def load_artifact(path: str) -> Artifact:
         )
     except ArtifactError as error:
         library = library_of(network)
-        version = about.get("versions", {}).get(library)
+        versions = about.get("versions")
+        version = versions.get(library) if isinstance(versions, dict) else None
         raise ArtifactError(f"{path}, made with {library} {version}: {error}") from None
     return Artifact(
         columns=columns,
@@ -402,6 +404,25 @@ def _complete(path: str) -> Iterator[None]:
             f"{path}: must be complete and of format {FORMAT}, but"
             f" {type(error).__name__}: {error}; train again"
         ) from None
+
+
+def _check_lengths(
+    path: str, columns: int, normalization: Normalization, weighing: Weighing | None
+) -> None:
+    arrays = {
+        f"{_NORMALIZATION}, {name}": getattr(normalization, name)
+        for name in ("offset", "scale", "fill", "varies")
+    }
+    if weighing is not None:
+        for name in ("spread", "sensors"):
+            arrays[f"{_WEIGHING}, {name}"] = getattr(weighing, name)
+    for name, array in arrays.items():
+        if array is not None and array.shape != (columns,):
+            raise ArtifactError(
+                f"{path}/{name}: must have a value for each of the {columns} columns of"
+                f" {_ABOUT}, got shape {array.shape}; copy the model again, or train"
+                " again"
+            )
 
 
 def _read_files(

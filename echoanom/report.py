@@ -25,6 +25,7 @@ from echoanom.progress import Progress, no_progress
 from echoanom.reportindex import index
 from echoanom.reportoptions import ReportOptions
 from echoanom.scores import ScoreTable, check_scored
+from echoanom.stamps import format_stamp
 from echoanom.thresholds import Threshold
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Source:
         ArtifactError
             If the model is one of other columns.
         ScoresError
-            If the scores are of a time or of columns the dataset does not have.
+            If the scores are of a time or of columns the dataset does not have, or all
+            events of another time.
         OptionError
             If an option names a sensor the dataset does not have.
         """
@@ -92,6 +94,15 @@ class Source:
             raise ScoresError(
                 f"scores must be of rows of {self.dataset.path}, but none is; give the"
                 " dataset that was scored"
+            )
+        begin, end = dataset_span(self.dataset)
+        if self.events and not any(
+            event.start < end and event.end > begin for event in self.events
+        ):
+            raise ScoresError(
+                f"events must lie in the time of {self.dataset.path},"
+                f" {format_stamp(begin)} to {format_stamp(end)}, but none of"
+                f" {len(self.events)} does; give those that were found in its scores"
             )
 
     def page(

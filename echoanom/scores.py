@@ -34,6 +34,7 @@ SHARE_PREFIX = "share:"
 
 _DEFAULT_PERIOD_S = 60
 _SAMPLED_ROWS = 64
+_LARGEST = 1e150  # score whose square is a number
 _PROVENANCE = ("dataset", "model", "window")
 
 
@@ -195,6 +196,22 @@ def sensor_shares(
     }
 
 
+def check_path(path: str) -> None:
+    """Refuse a path that no table of scores can have, before anything is scored.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL.
+
+    Raises
+    ------
+    OptionError
+        If the path does not end in ``.csv``.
+    """
+    _neighbours(path)
+
+
 def write_scores(path: str, table: ScoreTable) -> None:
     """Write a score table, complete or not at all.
 
@@ -289,7 +306,12 @@ def read_scores(path: str) -> ScoreTable:
                     f"{columns_path}: must be the shares that {path} was written with,"
                     " but holds others; score again"
                 )
-    windows = text.numbers("windows")
+    score, windows = text.numbers("score"), text.numbers("windows")
+    wrong = np.abs(score) > _LARGEST
+    if wrong.any():
+        raise text.refusal(
+            int(wrong.argmax()), "score", f"between {-_LARGEST:g} and {_LARGEST:g}"
+        )
     wrong = (windows < 0) | (windows % 1 > 0) | (windows > 2**53)
     if wrong.any():
         raise text.refusal(
@@ -300,7 +322,7 @@ def read_scores(path: str) -> ScoreTable:
     calibration = about.get("calibration")
     return ScoreTable(
         times=times,
-        score=text.numbers("score"),
+        score=score,
         window_score=text.numbers("window_score"),
         windows=np.nan_to_num(windows).astype(np.int64),
         shares=shares,

@@ -174,6 +174,23 @@ def test_a_changed_or_missing_file_is_refused_with_its_name(copy, name):
         load_artifact(str(copy))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda columns: columns.clear(), lambda columns: columns.pop()],
+    ids=["none", "one fewer"],
+)
+def test_columns_other_than_those_that_were_normalised_are_refused(copy, change):
+    edit(copy, lambda about: change(about["columns"]))
+    with pytest.raises(ArtifactError, match="offset: must have a value for each of"):
+        load_artifact(str(copy))
+
+
+def test_versions_that_are_no_table_do_not_hide_what_is_wrong(copy):
+    edit(copy, lambda about: about.update(versions=[], weights_digest="0"))
+    with pytest.raises(ArtifactError, match="weights must fit the network"):
+        load_artifact(str(copy))
+
+
 def test_weights_of_another_network_are_refused(copy):
     edit(copy, lambda about: about["network"].update(filters=[5, 2]))
     with pytest.raises(ArtifactError, match="weights must fit the network"):

@@ -134,6 +134,26 @@ def written(tmp_path: Path, **parts: Any) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def test_events_of_another_year_are_refused(
+    tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
+) -> None:
+    year = 365 * 86_400
+    later = [
+        dataclasses.replace(
+            event,
+            start=event.start + year,
+            end=event.end + year,
+            peak=event.peak + year,
+        )
+        for event in events
+    ]
+    with pytest.raises(ScoresError, match="but none of 4 does; give those that"):
+        written(tmp_path, dataset=dataset, table=table, events=later)
+    assert not (tmp_path / "report.html").exists()
+    # Some of another time are listed, as they may be of days that were left out.
+    assert written(tmp_path, dataset=dataset, table=table, events=(*events, *later))
+
+
 def test_the_page_shows_every_event(
     tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
 ) -> None:

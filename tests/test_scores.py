@@ -149,6 +149,11 @@ def test_a_bare_csv_is_a_table(tmp_path: Path) -> None:
             "line 3.*later than the line before",
         ),
         (
+            "too_large_to_be_squared",
+            "timestamp,score\n2015-02-01,1\n2015-02-02,-1e308\n",
+            "line 3, column 'score': must be between -1e.150 and 1e.150",
+        ),
+        (
             "windows_beyond_counting",
             "timestamp,score,windows\n2015-02-01,1,1e30\n",
             "line 2, column 'windows': must be how many.*'1e30'",

@@ -78,10 +78,12 @@ def forest(
     Example:
       echoanom forest dataset --out forest.csv --exclude labels.csv
     """
+    from echoanom.scores import check_path, write_scores
+
+    check_path(out)
     include, left_out = intervals(begin, end, exclude)
     from echoanom.dataset import open_dataset
     from echoanom.forest import score_with_forest
-    from echoanom.scores import write_scores
 
     with progress_bar() as progress:
         table = score_with_forest(

@@ -238,12 +238,14 @@ def score(
     Example:
       echoanom score dataset --model model --out scores.csv
     """
+    from echoanom.scores import check_path, write_scores
+
+    check_path(out)
     include, left_out = intervals(begin, end, exclude)
     check_processes(dask, workers)
     quiet_tensorflow()
     from echoanom.artifact import load_artifact
     from echoanom.dataset import open_dataset
-    from echoanom.scores import write_scores
     from echoanom.scoring import score as run
 
     with connected(dask, workers) as client, progress_bar() as progress:
