@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from echoanom import publishing, storage
-from echoanom.errors import ScoresError
+from echoanom.errors import OptionError, ScoresError
 from echoanom.options import EventOptions
 from echoanom.pruning import prune
 from echoanom.scores import ScoreTable, sensor_shares
 from echoanom.stamps import format_stamp
 from echoanom.texttable import TextTable, read_text_table
-from echoanom.thresholds import Threshold
+from echoanom.thresholds import Source, Threshold
 from echoanom.whereabouts import places
 
 FORMAT = 1
@@ -123,9 +123,13 @@ def detect(
 
     Raises
     ------
+    OptionError
+        If the threshold is NaN.
     ScoresError
         If events are to be pruned and the scores are less than 0.
     """
+    if math.isnan(threshold):
+        raise OptionError("threshold must be a number, got nan")
     above = np.flatnonzero(table.score > threshold)
     if not len(above):
         return ()
@@ -301,7 +305,9 @@ def read_threshold(path: str) -> Threshold | None:
     try:
         about = json.loads(storage.read_bytes(neighbour))
         found = about["threshold"]
-        if about["format"] != FORMAT or not math.isfinite(float(found["value"])):
+        if about["format"] != FORMAT or found["source"] not in get_args(Source):
+            raise ValueError
+        if not math.isfinite(float(found["value"])):
             raise ValueError
         return Threshold(
             value=float(found["value"]),
@@ -355,6 +361,13 @@ def read_events(path: str) -> tuple[Event, ...]:
         blank = np.isnan(numbers[name]) & (by_score | (name == "event"))
         if blank.any():
             raise table.refusal(int(blank.argmax()), name, "a number")
+    rank = numbers["event"]
+    wrong = (rank < 1) | (rank % 1 > 0) | (rank > 2**53)
+    if wrong.any():
+        raise table.refusal(int(wrong.argmax()), "event", "a whole number from 1 on")
+    again = np.delete(np.arange(len(rank)), np.unique(rank, return_index=True)[1])
+    if len(again):
+        raise table.refusal(int(again[0]), "event", "another than on the lines before")
     return tuple(
         Event(
             rank=int(numbers["event"][row]),
@@ -395,7 +408,10 @@ def _read_shares(table: TextTable, row: int, name: str) -> Shares:
         return ()
     pairs = [part.rpartition("=") for part in text.split("; ")]
     try:
-        return tuple((_unescape(label), float(share)) for label, _, share in pairs)
+        shares = tuple((_unescape(label), float(share)) for label, _, share in pairs)
+        if not all(math.isfinite(share) for _, share in shares):
+            raise ValueError
+        return shares
     except ValueError:
         raise table.refusal(row, name, "like 'ctd/temp=0.7; adcp/u=0.3'") from None
 

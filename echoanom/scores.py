@@ -89,6 +89,8 @@ class ScoreTable:
                 f"shares must have shape {(rows, len(self.columns))},"
                 f" got {self.shares.shape}"
             )
+        if self.period_s < 1:
+            raise ScoresError(f"a row must last at least 1 s, got {self.period_s} s")
         if rows > 1 and not (np.diff(self.times) > 0).all():
             raise ScoresError("times of a score table must ascend, without repetition")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from naive import naive_events
 
 from echoanom.columns import Column
-from echoanom.errors import ScoresError, StorageError
+from echoanom.errors import OptionError, ScoresError, StorageError
 from echoanom.events import (
     HEADER,
     Event,
@@ -283,7 +283,11 @@ GOOD = "1,2015-02-01,2015-02-02,2015-02-01,1440,1,2,a=1,b=1,c=1,unusual,0.1"
         (GOOD.replace("02-02", "02-01"), "column 'peak': must be between"),
         (GOOD.replace("1440,1,", "1440,,"), "column 'mean_score': must be a number"),
         (GOOD.replace("1,2015", "x,2015", 1), "column 'event': must be a finite"),
+        (GOOD.replace("1,2015", "0,2015", 1), "column 'event': must be a whole"),
+        (GOOD.replace("1,2015", "1.5,2015", 1), "column 'event': must be a whole"),
+        (GOOD.replace("1,2015", "1e300,2015", 1), "column 'event': must be a whole"),
         (GOOD.replace("a=1", "a"), "column 'top_columns': must be like"),
+        (GOOD.replace("a=1", "a=nan"), "column 'top_columns': must be like"),
         (GOOD.replace("c=1", "c"), "column 'where': must be like"),
         (GOOD.replace("unusual", "odd"), "column 'kind': must be one of unusual, si"),
         (GOOD + ",", "must have 12 cells"),
@@ -294,6 +298,18 @@ def test_a_malformed_line_is_refused(tmp_path: Path, line: str, message: str) ->
     path.write_text(",".join(HEADER) + f"\n{line}\n")
     with pytest.raises(ScoresError, match=f"line 2.*{message}"):
         read_events(str(path))
+
+
+def test_two_events_of_one_rank_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("\n".join([",".join(HEADER), GOOD, GOOD]) + "\n")
+    with pytest.raises(ScoresError, match="line 3, column 'event': must be another"):
+        read_events(str(path))
+
+
+def test_a_threshold_that_is_nan_is_refused() -> None:
+    with pytest.raises(OptionError, match="threshold must be a number, got nan"):
+        detect(make_table([1.0, 2.0]), EventOptions(), float("nan"))
 
 
 def test_events_keep_the_threshold_they_were_found_with(tmp_path: Path) -> None:
@@ -314,6 +330,8 @@ def test_events_keep_the_threshold_they_were_found_with(tmp_path: Path) -> None:
         "{}",
         '{"format": 2, "threshold": {}}',
         '{"format": 1, "threshold": {"value": NaN, "rule": "x", "source": "scores"}}',
+        '{"format": 1, "threshold": {"value": 1, "rule": "x", "source": "nowhere"}}',
+        '{"format": 1, "threshold": {"value": 1, "rule": "x", "source": ["scores"]}}',
     ],
 )
 def test_a_neighbour_that_holds_no_threshold_is_refused_and_stays(

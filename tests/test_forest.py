@@ -99,7 +99,10 @@ def test_how_rows_are_cut_into_blocks_changes_no_score(hard, monkeypatch):
     [
         (["--trees", "49"], "--trees must be a whole number from 50 to 1000, got 49"),
         (["--samples", "2049"], "--samples must be a whole number from 3 to 2048"),
-        (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
+        (
+            ["--seed", "-1"],
+            "--seed must be a whole number from 0 to 9223372036854775807",
+        ),
         (["--validation", "1"], "--validation must be in (0, 1), got 1.0"),
         (["--from", "2004-06-24"], "training needs rows on a day"),
         (["--out", "scores.txt"], "must end in .csv, got 'scores.txt'"),

@@ -481,7 +481,7 @@ def test_how_instruments_look_is_checked(
     with pytest.raises(OptionError, match="one of up, down"):
         ReportOptions(looking={"echosounder": "left"})  # type: ignore[dict-item]
     for wrong in ({"top_events": -1}, {"most_steps": 1}):
-        with pytest.raises(OptionError, match="must be at least"):
+        with pytest.raises(OptionError, match="must be a whole number of at"):
             ReportOptions(**wrong)  # type: ignore[arg-type]
     options = ReportOptions(looking={"ek": "down"}, depth_m={"ek": 3.0})
     assert ReportOptions.from_json(options.as_json()) == options

@@ -251,6 +251,7 @@ def test_a_path_that_is_no_csv_is_refused(tmp_path: Path) -> None:
         ({"score": np.zeros(3)}, "score must have one value"),
         ({"columns": COLUMNS[:1]}, "shares must have shape"),
         ({"times": np.zeros(50, np.int64)}, "must ascend"),
+        ({"period_s": 0}, "a row must last at least 1 s, got 0 s"),
     ],
 )
 def test_a_table_that_does_not_fit_together_cannot_be_made(
