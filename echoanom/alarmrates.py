@@ -323,9 +323,13 @@ class AlarmRates:
             If the rate is higher than these scores tell.
         """
         if rate > self.highest:
+            # What the message offers must be accepted.
+            step = 10.0 ** (math.floor(math.log10(self.highest)) - 2)
+            rounded_down = math.floor(self.highest / step) * step
             raise ScoresError(
-                f"{rate:g} alarms a day are more than the {self.highest:.3g} that the"
-                " highest scores of the days held back tell of; use quantile:<q>"
+                f"a rate of alarms must be at most {rounded_down:g} a day, the most"
+                " that the highest scores of the days held back tell of, got"
+                f" {rate:g}; ask for fewer, or use quantile:<q>"
             )
         events = rate * self.days
         if events <= self.tail_count:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from echoanom.livemodels import bokeh_models, new_figure
 from echoanom.palette import BLUE, ORANGE
-from echoanom.plots import is_wide, score_bins
+from echoanom.plots import loss_scale, score_bins
 
 
 def histogram(score: NDArray[np.float64], threshold: float | None) -> Any:
@@ -85,11 +85,10 @@ def learning_curve(
     """
     models = bokeh_models()
 
-    losses = np.array([*loss, *validation_loss])
-    positive = bool(len(losses) and (losses > 0).all())
+    losses = np.array([*loss, *validation_loss], dtype=np.float64)
     one = new_figure(
         height=270,
-        y_axis_type="log" if positive and is_wide(losses, 3.0) else "linear",
+        y_axis_type=loss_scale(losses),
         x_axis_label="Epoch",
         y_axis_label="Mean squared error (normalised)",
         name="training",
@@ -107,4 +106,7 @@ def learning_curve(
     )
     one.xaxis.ticker.min_interval = 1
     one.legend.border_line_color = None
+    # Above, as losses may lie in any corner.
+    one.legend.orientation = "horizontal"
+    one.add_layout(one.legend[0], "above")
     return one

@@ -263,7 +263,7 @@ def _event_json(
     else:
         facts.append(f"{event.kind} sensor")
     if event.alarms_per_day is not None:
-        facts.append(f"by chance {event.alarms_per_day:.2g} a day")
+        facts.append(f"by chance {pagetext.how_often(event.alarms_per_day)}")
     return {
         "rank": event.rank,
         "start": event.start,

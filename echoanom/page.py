@@ -22,18 +22,20 @@ from echoanom.pagetext import clock, count, duration, number, shares
 from echoanom.panels import Panel, find_panels
 from echoanom.progress import Progress
 from echoanom.reader import IndexedReader
-from echoanom.reconstruction import compare
+from echoanom.reconstruction import Comparison, compare
 from echoanom.reportoptions import ReportOptions
 from echoanom.scores import ScoreTable
 from echoanom.stamps import format_stamp
 from echoanom.thresholds import Threshold
 from echoanom.timegrid import TimeGrid, choose_grid, highest, read_grid
 from echoanom.tracks import read_tracks
+from echoanom.whereabouts import named_panels
 
 if TYPE_CHECKING:
     from echoanom.artifact import Artifact
 
 _MOST_PANELS = 12
+_COMPARED_PANELS = 2
 _DAY_S = 86_400
 
 
@@ -140,7 +142,11 @@ class Page:
                 int(datetime.datetime.now(datetime.UTC).timestamp())
             ),
             "notes": doubts(
-                self._dataset, self._table, self._artifact, self._threshold
+                self._dataset,
+                self._table,
+                self._artifact,
+                self._threshold,
+                self._inspection.coverage["filled_cells"],
             ),
             "facts": opening(
                 self._dataset,
@@ -273,9 +279,19 @@ class Page:
         for done, event in enumerate(chosen):
             self._progress("Reconstruct events", done, len(chosen))
             compared = compare(self._dataset, self._artifact, event, self._reader)
-            panels = compared.worst_panels(self._panels, event, 2) if compared else ()
-            yield Shown(event, compared, panels)
+            yield Shown(event, compared, self._telling_panels(event, compared))
         self._progress("Reconstruct events", len(chosen), len(chosen))
+
+    def _telling_panels(
+        self, event: Event, compared: Comparison | None
+    ) -> tuple[Panel, ...]:
+        """Choose the panels that the score of an event comes from."""
+        if compared is None:
+            return ()
+        # Errors that are not weighed, as they are where places are not known, are
+        # largest in what varies most.
+        named = named_panels(self._panels, event.where, _COMPARED_PANELS)
+        return named or compared.worst_panels(self._panels, event, _COMPARED_PANELS)
 
     def _details(self) -> Iterator[dict[str, Any]]:
         """Draw the top events with what the model makes of them."""

@@ -25,6 +25,7 @@ def doubts(
     table: ScoreTable,
     artifact: Artifact | None,
     threshold: Threshold | None,
+    filled_cells: int,
 ) -> list[str]:
     """Say what makes a page less certain than it looks.
 
@@ -38,6 +39,8 @@ def doubts(
         The model.
     threshold : Threshold or None
         Where events begin.
+    filled_cells : int
+        Cells of the dataset that were filled.
 
     Returns
     -------
@@ -62,9 +65,10 @@ def doubts(
             "The threshold was computed from the very scores it is applied to,"
             " because no calibration came with them."
         )
-    if dataset.has_filled:
+    if filled_cells:
         notes.append(
-            "Short gaps were filled by interpolation. Filled values are drawn, but"
+            f"Short gaps were filled by interpolation, {count(filled_cells, 'cell')} in"
+            " all. Filled values are drawn, but"
             " count neither in the score nor in the differences."
         )
     return notes

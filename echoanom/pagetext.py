@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from echoanom.events import Shares
 from echoanom.stamps import day_of, format_stamp
+
+if TYPE_CHECKING:
+    from echoanom.events import Shares
 
 _DAY_S = 86_400
 _LEAST_SHARE = 0.005
@@ -102,6 +104,26 @@ def duration(seconds: int) -> str:
     if seconds < 2 * _DAY_S:
         return f"{seconds / 3600:.3g} h"
     return f"{seconds / _DAY_S:.3g} days"
+
+
+def how_often(per_day: float) -> str:
+    """Write how often something happens, as a number that is easy to read.
+
+    Parameters
+    ----------
+    per_day : float
+        How often it is expected [1/day].
+
+    Returns
+    -------
+    str
+        A number a day, or of days.
+    """
+    if per_day >= 0.1:
+        return f"{per_day:.1f} a day"
+    if per_day > 0.001:
+        return f"once in {1 / per_day:.0f} days"
+    return "once in over 1,000 days"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -22,6 +22,7 @@ LEAST_BINS = 4
 
 _COORDINATE = re.compile(r"_?\d+(?:\.\d+)?\s?(?:m|k?hz)$", re.IGNORECASE)
 _FREQUENCY = re.compile(r"_?\d+(?:\.\d+)?k?hz$", re.IGNORECASE)
+_SHORT_UNITS = {"degree": ("degrees", "deg")}
 _UNITS = {"degC": "°C", "degree": "°", "count": "counts", "1e-3": "10⁻³"}
 
 
@@ -116,9 +117,11 @@ class Panel:
 
     def _words(self, name: str) -> str:
         # Names often end in their unit: temperature_degC, sound_speed_m_s.
-        ending = "_" + re.sub(r"\W+", "_", self.unit)
-        if self.unit and name.lower().endswith(ending.lower()):
-            name = name[: -len(ending)]
+        unit = re.sub(r"\W+", "_", self.unit).lower()
+        for ending in (unit, *_SHORT_UNITS.get(unit, ())) if unit else ():
+            if name.lower().endswith("_" + ending):
+                name = name[: -len(ending) - 1]
+                break
         return name.replace("_", " ")
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ BESIDE = "beside"
 
 # A score that spans more than this is drawn on a logarithmic axis.
 _WIDE_SPAN = 30.0
+_WIDE_LOSSES = 5.0
 _FEW_COLOURS = 16
 _LONGEST_LINE = 16
 
@@ -350,8 +351,7 @@ def draw_learning_curve(
         label="held-back days",
     )
     losses = np.array([*loss, *validation_loss], dtype=np.float64)
-    if len(losses) and (losses > 0).all() and is_wide(losses, 3.0):
-        axes.set_yscale("log")
+    axes.set_yscale(loss_scale(losses))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="Epoch", ylabel="Mean squared error (normalised)")
     axes.legend()
@@ -406,20 +406,37 @@ def score_bins(known: NDArray[np.float64]) -> tuple[NDArray[np.float64], bool]:
     return (np.geomspace if wide else np.linspace)(low, high, 61), wide
 
 
-def is_wide(values: NDArray[np.float64], span: float = _WIDE_SPAN) -> bool:
+def loss_scale(losses: NDArray[np.float64]) -> Literal["log", "linear"]:
+    """Choose the axis on which all losses can be read.
+
+    Parameters
+    ----------
+    losses : ndarray of float64, shape (N,)
+        Losses of training and of held-back days, none of them missing.
+
+    Returns
+    -------
+    {'log', 'linear'}
+        Logarithmic if all are positive and the highest is so many times the lowest
+        that the lower ones would lie on the axis, whichever of the two has more.
+    """
+    positive = bool(len(losses)) and float(losses.min()) > 0
+    wide = positive and float(losses.max()) > _WIDE_LOSSES * float(losses.min())
+    return "log" if wide else "linear"
+
+
+def is_wide(values: NDArray[np.float64]) -> bool:
     """Tell whether values ask for a logarithmic axis.
 
     Parameters
     ----------
     values : ndarray of float64, shape (N,)
         The values, none of them missing; at least one.
-    span : float
-        How many times the median the highest has to be.
 
     Returns
     -------
     bool
-        Whether all are positive, and the highest is that high.
+        Whether all are positive, and the highest is many times the median.
     """
     middle = float(np.median(values))
-    return float(values.min()) > 0 and float(values.max()) > span * middle
+    return float(values.min()) > 0 and float(values.max()) > _WIDE_SPAN * middle

@@ -122,14 +122,11 @@ def places(share: NDArray[np.float64], columns: Sequence[Column]) -> tuple[Place
         its sensor.
     """
     panels = [at_depths(panel, columns) for panel in find_panels(columns)]
-    names = [_name(panel) for panel in panels]
     found = []
-    for panel, name in zip(panels, names, strict=True):
+    for panel, name in zip(panels, _names(panels), strict=True):
         of_panel = share[list(panel.positions)]
         if of_panel.sum() <= 0:
             continue
-        if names.count(name) > 1:
-            name = f"{panel.sensor} {name}"
         for low, high in find_bands(of_panel) if panel.coordinates else [(0, 1)]:
             words = ", ".join(filter(None, (name, _band(panel, low, high))))
             found.append(Place(words, float(of_panel[low:high].sum())))
@@ -139,6 +136,48 @@ def places(share: NDArray[np.float64], columns: Sequence[Column]) -> tuple[Place
         for rank, place in enumerate(found[:MOST_PLACES])
         if rank == 0 or place.share >= _LEAST_SHARE
     )
+
+
+def named_panels(
+    panels: Sequence[Panel], named: Sequence[tuple[str, float]], most: int
+) -> tuple[Panel, ...]:
+    """Choose the panels that places are in.
+
+    Parameters
+    ----------
+    panels : sequence of Panel
+        All panels of the columns that the places were found in.
+    named : sequence of (str, float)
+        Words and shares of places, as `places` gives them.
+    most : int
+        Most panels to return.
+
+    Returns
+    -------
+    tuple of Panel
+        By the share that their places have together, largest first; none of a panel
+        that is not named.
+    """
+    panel_of = dict(zip(_names(panels), panels, strict=True))
+    shares: dict[str, float] = {}
+    for words, share in named:
+        fitting = [
+            name for name in panel_of if words == name or words.startswith(f"{name}, ")
+        ]
+        if fitting:
+            name = max(fitting, key=len)
+            shares[name] = shares.get(name, 0.0) + share
+    order = sorted(shares, key=lambda name: -shares[name])
+    return tuple(panel_of[name] for name in order[:most])
+
+
+def _names(panels: Sequence[Panel]) -> list[str]:
+    """Name each panel, with its sensor where the quantity has several."""
+    names = [_name(panel) for panel in panels]
+    return [
+        f"{panel.sensor} {name}" if names.count(name) > 1 else name
+        for panel, name in zip(panels, names, strict=True)
+    ]
 
 
 def _name(panel: Panel) -> str:

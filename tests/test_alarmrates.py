@@ -209,8 +209,11 @@ def test_what_a_threshold_rests_on_is_said(rates: AlarmRates) -> None:
 
 
 def test_more_alarms_than_the_scores_tell_of_are_refused(rates: AlarmRates) -> None:
-    with pytest.raises(ScoresError, match="more than the .* use quantile"):
+    with pytest.raises(ScoresError, match="at most .*, got .* use quantile") as found:
         rates.level(rates.highest * 1.01)
+    offered = float(str(found.value).partition("at most ")[2].partition(" ")[0])
+    assert 0.99 * rates.highest < offered
+    assert rates.level(offered) >= rates.level(rates.highest)
 
 
 def test_too_few_events_are_refused() -> None:

@@ -70,6 +70,8 @@ def test_a_unit_in_the_name_is_not_said_twice() -> None:
             Column("sound_speed_m_s", "ctd", "m/s"),
             Column("depth", "ctd", "m"),
             Column("state", "ctd"),
+            column_from_name("dir_deg", "s4"),
+            column_from_name("heading_degrees", "s4"),
         ]
     )
     assert [panel.label for panel in panels] == [
@@ -77,4 +79,6 @@ def test_a_unit_in_the_name_is_not_said_twice() -> None:
         "sound speed (m/s)",
         "depth (m)",
         "state",
+        "dir (°)",
+        "heading (°)",
     ]

@@ -20,6 +20,7 @@ from echoanom.plots import (
     draw_lines,
     draw_score,
     draw_score_histogram,
+    loss_scale,
 )
 
 DAY = 1_422_748_800
@@ -277,6 +278,23 @@ def test_a_learning_curve_has_both_losses() -> None:
     assert drawn.get_xlabel() == "Epoch" and drawn.get_yscale() == "linear"
     wide = draw_learning_curve(axes(), [1, 2, 3], [9.0, 0.4, 0.3], [0.6, 0.5, 0.5])
     assert wide.get_yscale() == "log"
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [
+        ([0.5, 0.4, 0.6, 0.5], "linear"),
+        # However many of them are high, the low ones can be read.
+        ([0.16, 0.15, 4451, 4460], "log"),
+        ([0.16, 4451, 4460, 4470], "log"),
+        ([0.0, 4451, 4460], "linear"),
+        ([], "linear"),
+    ],
+)
+def test_losses_that_lie_far_apart_can_all_be_read(
+    losses: list[float], scale: str
+) -> None:
+    assert loss_scale(np.array(losses, dtype=np.float64)) == scale
 
 
 @pytest.mark.parametrize(("looking", "depth"), [("sideways", None), ("up", -1.0)])

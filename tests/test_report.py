@@ -454,6 +454,63 @@ def test_doubts_are_noted(
     assert 'class="note"' not in plain
 
 
+def test_what_was_filled_is_noted_if_anything_was(
+    tmp_path: Path, write_source: WriteSource
+) -> None:
+    times = pd.date_range("2015-02-01", periods=60, freq="min")
+    for dropped, cells in ((0, 0), (1, 1), (3, 3)):
+        folder = tmp_path / str(dropped)
+        days = {"2015-02-01": pd.DataFrame({"temp": 7.0}, index=times)}
+        days["2015-02-01"].iloc[20 : 20 + dropped] = np.nan
+        write_source(folder / "source", {"ctd": days})
+        convert(
+            str(folder / "source"),
+            str(folder / "dataset"),
+            stacking=StackOptions(max_gap_min=5),
+        )
+        dataset = open_dataset(str(folder / "dataset"))
+        assert dataset.has_filled
+        score = np.ones(dataset.rows)
+        table = ScoreTable(
+            times=dataset.times(),
+            score=score,
+            window_score=score,
+            windows=score.astype(np.int64),
+        )
+        text = written(folder, dataset=dataset, table=table, events=())
+        assert ("Short gaps were filled" in text) == (cells > 0)
+        if cells:
+            said = "1 cell in all" if cells == 1 else f"{cells} cells in all"
+            assert said in text
+
+
+def test_an_event_is_compared_in_what_its_score_comes_from(
+    tmp_path: Path,
+    dataset: Dataset,
+    table: ScoreTable,
+    events: tuple[Event, ...],
+    artifact: Any,
+) -> None:
+    # By errors that are not weighed, all are largest in Sv.
+    for where, shown in (
+        ((("temp", 0.6), ("Sv, 2–3 m", 0.3)), ["temp", "Sv"]),
+        ((("Sv, 1–2 m", 0.2), ("temp", 0.3), ("Sv, 5–6 m", 0.2)), ["Sv", "temp"]),
+        ((), ["Sv"]),
+    ):
+        text = written(
+            tmp_path,
+            dataset=dataset,
+            table=table,
+            events=[dataclasses.replace(event, where=where) for event in events],
+            artifact=artifact,
+            options=ReportOptions(top_events=1),
+        )
+        caption = re.search(r"Event 1: ([^<\"]*), observed", text)
+        assert caption is not None
+        quantities = [one.split()[0] for one in caption[1].split(" and ")]
+        assert quantities == shown
+
+
 def test_a_long_time_is_drawn_in_few_steps(
     tmp_path: Path, dataset: Dataset, table: ScoreTable, events: tuple[Event, ...]
 ) -> None:

@@ -370,6 +370,38 @@ def test_the_page_fits_its_window(browser: Any, report: str, width: int) -> None
     one.context.close()
 
 
+def test_the_table_of_events_is_whole_in_its_window(browser: Any, report: str) -> None:
+    one = Opened(browser, report)
+    # Words of a record of four sensors, whose shares are spread.
+    words = [
+        ["ltsa, 2.67–29.3 kHz", "Sv 38 kHz, 8.5–263.5 m", "echo 190 kHz, 125–250 m"],
+        ["adcp", "hydrophone", "ctd", "echosounder"],
+        ["adcp/echo_125m", "ctd/oxygen_ml_l", "ctd/turbidity_ntu"],
+    ]
+    one.page.evaluate(
+        """words => {
+            const lists = document.querySelectorAll("#events tbody tr:first-child ul");
+            words.forEach((names, i) => lists[i].replaceChildren(...names.map(name => {
+                const item = document.createElement("li");
+                const share = document.createElement("span");
+                share.className = "share";
+                share.textContent = "100 %";
+                item.append(share, name);
+                return item;
+            })));
+        }""",
+        words,
+    )
+    needed, there = one.page.evaluate(
+        """() => {
+            const table = document.querySelector("#events .wide");
+            return [table.scrollWidth, table.clientWidth];
+        }"""
+    )
+    assert needed <= there
+    one.context.close()
+
+
 def test_the_page_is_small_and_opens_soon(browser: Any, report: str) -> None:
     assert os.path.getsize(report) < 5_000_000
     # Of several times, as other work of the machine only ever adds to it.

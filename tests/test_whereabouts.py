@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from naive import naive_densest_band
 
 from echoanom.columns import Column, column_from_name
-from echoanom.whereabouts import MOST_PLACES, densest_band, find_bands, places
+from echoanom.panels import find_panels
+from echoanom.whereabouts import (
+    MOST_PLACES,
+    densest_band,
+    find_bands,
+    named_panels,
+    places,
+)
 
 share_lists = st.lists(st.integers(0, 20), min_size=1, max_size=12).filter(any)
 
@@ -113,3 +120,30 @@ def test_small_shares_and_those_beyond_the_fourth_are_not_named() -> None:
 def test_no_error_is_nowhere() -> None:
     assert places(np.zeros(2), bins("ek60", "Sv_{}m", range(2))) == ()
     assert find_bands(np.zeros(2)) == [(0, 2)]
+
+
+def test_the_panels_of_places_are_those_with_the_largest_shares() -> None:
+    columns = [
+        *bins("ek60", "Sv_{}m", range(1, 7)),
+        *(Column("speed", sensor, "m/s") for sensor in ("north", "south")),
+        Column("depth", "ctd", "m"),
+    ]
+    share = np.array([0, 0.2, 0, 0, 0, 0.15, 0.05, 0.3, 0.3])
+    found = places(share, columns)
+    assert [place.words for place in found[:2]] == ["south speed", "depth"]
+    panels = find_panels(columns)
+    named = [(place.words, place.share) for place in found]
+    chosen = named_panels(panels, named, 3)
+    # Two bands of one quantity count together.
+    assert [(panel.sensor, panel.quantity) for panel in chosen] == [
+        ("ek60", "Sv"),
+        ("south", "speed"),
+        ("ctd", "depth"),
+    ]
+    assert named_panels(panels, named, 1) == chosen[:1]
+
+
+def test_places_that_are_not_known_name_no_panel() -> None:
+    panels = find_panels([Column("speed", "adcp", "m/s")])
+    assert named_panels(panels, [("speed of sound", 0.9)], 2) == ()
+    assert named_panels(panels, [], 2) == ()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from echoanom.cli.wording import count, percent, table_lines
+from echoanom.pagetext import how_often
 
 if TYPE_CHECKING:
     from echoanom.scores import ScoreTable
@@ -59,7 +60,9 @@ def event_lines(
                         *(str(e["event"]), e["start"], e["end"]),
                         *(f"{e['duration_min']:g}", e["kind"]),
                         "–" if e["peak_score"] is None else f"{e['peak_score']:.4g}",
-                        _rate(e["alarms_per_day"]),
+                        "–"
+                        if e["alarms_per_day"] is None
+                        else how_often(e["alarms_per_day"]),
                         "; ".join(f"{c} {percent(s)}" for c, s in e["where"].items()),
                     ]
                     for e in events
@@ -68,17 +71,6 @@ def event_lines(
             ),
         ]
     return lines
-
-
-def _rate(per_day: float | None) -> str:
-    """Write how often something happens, as a number that is easy to read."""
-    if per_day is None:
-        return "–"
-    if per_day >= 0.1:
-        return f"{per_day:.1f} a day"
-    if per_day > 0.001:
-        return f"once in {1 / per_day:.0f} days"
-    return "once in over 1,000 days"
 
 
 def score_summary(path: str, table: ScoreTable) -> dict[str, Any]:
