@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
-from echoanom.holdout import Holdout, hold_back, training_statistics
+from echoanom.holdout import Holdout, hold_back, training_normalization
 from echoanom.manifest import RunTable
 from echoanom.modeloptions import ForestOptions
-from echoanom.normalization import Normalization, fit_normalization
+from echoanom.normalization import Normalization
 from echoanom.options import DAY_S
 from echoanom.reader import IndexedReader
 from echoanom.windowing import Interval, select
@@ -145,16 +144,15 @@ def forest_rows(
     Raises
     ------
     TrainingError
-        If there are too few rows to hold some back, or nothing was observed.
+        If there are too few rows to hold some back, nothing was observed, or no column
+        varies.
     CorruptionError
         If stored bytes are not what the manifest says.
     """
     runs = select(dataset.runs, dataset.period_s, include, exclude)
     holdout = hold_back(runs, dataset.period_s, 1, options.validation)
-    normalization = fit_normalization(
-        training_statistics(dataset, holdout.training),
-        options.normalization,
-        kind_mask(dataset.columns, "direction"),
+    normalization = training_normalization(
+        dataset, holdout.training, options.normalization
     )
     return ForestRows(dataset, holdout, normalization)
 

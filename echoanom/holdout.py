@@ -13,9 +13,12 @@ import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import TrainingError
 from echoanom.manifest import Manifest, RunTable, Shard
+from echoanom.modeloptions import NormalizationKind
+from echoanom.normalization import Normalization, fit_normalization
 from echoanom.options import DAY_S, EVER_S
 from echoanom.reader import IndexedReader
 from echoanom.statistics import Statistics, merge, summarise
@@ -202,6 +205,48 @@ def training_statistics(dataset: Dataset, training: RunTable) -> Statistics:
             " other days"
         )
     return statistics
+
+
+def training_normalization(
+    dataset: Dataset, training: RunTable, kind: NormalizationKind
+) -> Normalization:
+    """Fit how columns are scaled to the rows to train on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The dataset.
+    training : RunTable
+        The runs to train on.
+    kind : {'range', 'standard', 'robust'}
+        Which part of a column's values is scaled to a width of 1.
+
+    Returns
+    -------
+    Normalization
+        Of all columns; at least one of them varies.
+
+    Raises
+    ------
+    CorruptionError
+        If stored bytes are not what the manifest says.
+    DatasetError
+        If a column spreads too far.
+    TrainingError
+        If nothing was observed in any of these rows, or no column varies.
+    """
+    normalization = fit_normalization(
+        training_statistics(dataset, training),
+        kind,
+        kind_mask(dataset.columns, "direction"),
+    )
+    if normalization.varies is not None and not normalization.varies.any():
+        raise TrainingError(
+            "the rows to train on must have a column that varies, but all"
+            f" {len(dataset.columns)} columns keep one value; take other days, or"
+            " another normalization if the value is only the most frequent"
+        )
+    return normalization
 
 
 def _times(runs: RunTable, period_s: int) -> NDArray[np.int64]:

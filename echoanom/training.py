@@ -25,16 +25,14 @@ from echoanom.artifact import (
 )
 from echoanom.checkpoints import Checkpoint, TrainingState
 from echoanom.closedform import begin_pretrained, fit_at_once, set_components
-from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.detectors import Model
 from echoanom.encoders import read_encoder
 from echoanom.errors import OptionError, TrainingError
 from echoanom.fitting import Fitting
 from echoanom.history import TrainingRecord, history_csv, loss_curve
-from echoanom.holdout import hold_back, training_statistics
+from echoanom.holdout import hold_back, training_normalization
 from echoanom.modeloptions import ModelOptions, TrainOptions, check_learning
-from echoanom.normalization import fit_normalization
 from echoanom.options import Placement, WindowOptions, check_placement
 from echoanom.pretrained import Weights
 from echoanom.progress import Progress, no_progress
@@ -152,10 +150,8 @@ def train(
         runs = select(dataset.runs, dataset.period_s, include, exclude)
         holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
         assert training.normalization is not None, "settled for the model"
-        normalization = fit_normalization(
-            training_statistics(dataset, holdout.training),
-            training.normalization,
-            kind_mask(dataset.columns, "direction"),
+        normalization = training_normalization(
+            dataset, holdout.training, training.normalization
         )
         fitting = Fitting(
             dataset,

@@ -128,6 +128,26 @@ def test_days_without_any_value_are_refused(
     assert "must hold a trained model" in refusal(capsys)
 
 
+@pytest.mark.parametrize("kind", ["residual", "pca", "autoencoder", "iforest"])
+def test_a_record_that_never_changes_is_refused_by_every_kind_of_model(
+    tmp_path: Path, capsys: Capture, kind: str
+) -> None:
+    folder = tmp_path / "source" / "mooring"
+    folder.mkdir(parents=True)
+    for day in DAYS:
+        rows = [f"{day}T{hour:02d}:00:00Z,5.0,7.0" for hour in range(24)]
+        text = "\n".join(["timestamp,x,y", *rows])
+        (folder / f"{day}.csv").write_text(text)
+    dataset, model = str(tmp_path / "dataset"), tmp_path / "model"
+    source = str(tmp_path / "source")
+    assert main(["convert", source, dataset, "--period", "3600"]) == 0
+    capsys.readouterr()
+    arguments = ["train", dataset, "--model", str(model), "--window", "8"]
+    assert main([*arguments, "--model-kind", kind]) == 1
+    assert "must have a column that varies, but all 2" in refusal(capsys)
+    assert not (model / "artifact.json").exists()
+
+
 def test_scores_of_another_dataset_are_refused(
     one: Work, other: Work, capsys: Capture
 ) -> None:

@@ -25,7 +25,6 @@ from echoanom.batching import window_index
 from echoanom.cloud.contract import ABOUT, TRAIN, VALIDATION, Channel, Job
 from echoanom.cloud.fifo import Fifo
 from echoanom.cloud.hyperparameters import Hyperparameters
-from echoanom.columns import kind_mask
 from echoanom.dataset import Dataset
 from echoanom.errors import (
     CloudError,
@@ -39,10 +38,10 @@ from echoanom.holdout import (
     Holdout,
     hold_back,
     shards_of,
-    training_statistics,
+    training_normalization,
 )
 from echoanom.manifest import MANIFEST, SHARDS, Manifest, Shard
-from echoanom.normalization import Normalization, fit_normalization
+from echoanom.normalization import Normalization
 from echoanom.options import Share
 from echoanom.recordio import RecordIOReader
 
@@ -114,10 +113,8 @@ def open_inputs(
         about.runs, about.period_s, window.size, training.validation, whole_days=True
     )
     assert training.normalization is not None, "settled for the model"
-    normalization = fit_normalization(
-        training_statistics(about, holdout.training),
-        training.normalization,
-        kind_mask(about.columns, "direction"),
+    normalization = training_normalization(
+        about, holdout.training, training.normalization
     )
     timeout_s = options.job.pipe_timeout
     feed = None
