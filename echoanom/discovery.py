@@ -108,10 +108,12 @@ def find_sensors(
             f" {_enumerate(there)}"
         )
     if not found:
+        # What a person has first is a logger's file, not tables of it.
         raise DataError(
             f"{root}: must have daily tables <sensor>/tabular/YYYY-MM-DD.csv or"
             f" <sensor>/YYYY-MM-DD.csv (or .parquet){_between(first, last)}, but none"
-            f" of its folders ({_enumerate(there)}) has one"
+            f" of its folders ({_enumerate(there)}) has one; `echoanom ingest` makes"
+            " them of instruments' files"
         )
     return tuple(found[name] for name in sensors or sorted(found))
 

@@ -106,6 +106,16 @@ def test_a_folder_without_daily_tables_is_refused(tmp_path: Path) -> None:
         find_sensors(str(tmp_path))
 
 
+def test_who_has_a_file_of_a_logger_is_told_what_makes_tables_of_it(
+    tmp_path: Path,
+) -> None:
+    logger = tmp_path / "logger.csv"
+    logger.write_text(CSV)
+    for given in (tmp_path, logger):
+        with pytest.raises(DataError, match="; `echoanom ingest` makes them of"):
+            find_sensors(str(given))
+
+
 def test_a_folder_that_does_not_exist_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="does not exist"):
         find_sensors(str(tmp_path / "nowhere"))
