@@ -328,7 +328,7 @@ def read_scores(path: str) -> ScoreTable:
         window_score=text.numbers("window_score"),
         windows=np.nan_to_num(windows).astype(np.int64),
         shares=shares,
-        columns=columns_from_manifest(about.get("columns", [])),
+        columns=about.get("columns", ()),
         period_s=about.get("period_s", guessed),
         calibration=Calibration.from_json(calibration) if calibration else None,
         provenance={
@@ -397,6 +397,24 @@ def _read_about(path: str) -> dict[str, Any]:
     ]
     if missing:
         raise ScoresError(f"{path}: lacks {', '.join(missing)}; score again")
+    period_s = about["period_s"]
+    if type(period_s) is not int or period_s < 1:
+        raise ScoresError(
+            f"{path}: period_s must be a whole number of at least 1, got {period_s!r};"
+            " score again"
+        )
+    for name in _PROVENANCE:
+        if not isinstance(about.get(name) or {}, dict):
+            raise ScoresError(
+                f"{path}: {name} must be an object, got {about[name]!r}; score again"
+            )
+    try:
+        about["columns"] = columns_from_manifest(about["columns"])
+    except (KeyError, TypeError, ValueError):
+        raise ScoresError(
+            f"{path}: columns must be a list of what columns are, but is not; score"
+            " again"
+        ) from None
     return about
 
 
@@ -410,5 +428,9 @@ def _read_shares(path: str) -> NDArray[np.float16]:
             content = io.BytesIO(storage.read_bytes(path))
             shares = np.load(content, allow_pickle=False)
     except ValueError as error:
-        raise ScoresError(f"{path}: must be a NumPy array: {error}") from None
+        # NumPy would say how to load it unsafely.
+        reason = "" if "allow_pickle" in str(error) else f": {error}"
+        raise ScoresError(
+            f"{path}: must be a NumPy array of numbers{reason}; score again"
+        ) from None
     return np.asanyarray(shares, dtype=np.float16)

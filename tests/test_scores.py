@@ -232,6 +232,27 @@ def test_a_neighbour_that_lacks_entries_is_refused(tmp_path: Path) -> None:
         read_scores(str(path))
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        *(("period_s", value) for value in (0, -60, 60.5, "60", None, True)),
+        *(("columns", value) for value in (None, [1], [{"unit": "m"}], "a")),
+        *(("dataset", value) for value in ("data", ["data"])),
+        ("model", 3),
+        ("window", 16),
+    ],
+)
+def test_a_neighbour_with_an_entry_that_is_something_else_is_refused(
+    tmp_path: Path, entry: str, value: object
+) -> None:
+    path, neighbour = tmp_path / "scores.csv", tmp_path / "scores.json"
+    write_scores(str(path), make_table())
+    about = json.loads(neighbour.read_text())
+    neighbour.write_text(json.dumps({**about, entry: value}))
+    with pytest.raises(ScoresError, match=f"scores.json: {entry} must be"):
+        read_scores(str(path))
+
+
 def test_missing_shares_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     write_scores(str(path), make_table())
