@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ from datasets import FIRST_DAY, PERIOD_S, small_dataset
 from echoanom.cli import main
 from echoanom.dataset import open_dataset
 from echoanom.events import read_events, read_threshold
-from echoanom.scores import ScoreTable, write_scores
+from echoanom.scores import ScoreTable, read_scores, write_scores
 from echoanom.thresholds import Calibration
 
 Capture = pytest.CaptureFixture[str]
@@ -58,6 +59,41 @@ def test_a_number_of_false_alarms_a_day_can_be_asked_for(
     assert event.endswith("speed, 4 m 100.0 %")
     threshold = read_threshold(out)
     assert threshold is not None and "extrapolated" in threshold.basis
+
+
+@pytest.mark.parametrize(
+    ("days", "threshold", "reason"),
+    [
+        (1, "quantile:0.99", "the days held back in training have too few events"),
+        (0, "quantile:0.99", "no calibration came with the scores"),
+        (0, "5", "too few events to tell, or no calibration came"),
+        (60, "quantile:0.99", ""),
+    ],
+)
+def test_why_it_is_not_known_what_chance_has_is_told(
+    scored: Path,
+    tmp_path: Path,
+    capsys: Capture,
+    days: int,
+    threshold: str,
+    reason: str,
+) -> None:
+    table = read_scores(str(scored / "scores.csv"))
+    usual = np.random.default_rng(0).exponential(size=96 * days)
+    calibration = (
+        Calibration.from_scores(usual, PERIOD_S * np.arange(len(usual)), PERIOD_S)
+        if days
+        else None
+    )
+    path = str(tmp_path / "few.csv")
+    write_scores(path, dataclasses.replace(table, calibration=calibration))
+    out = str(tmp_path / "events.csv")
+    # Merged over most of a day, the events of one day are too few for a rate.
+    arguments = ["detect", path, "--out", out, "--merge-gap", "1400"]
+    assert main([*arguments, "--threshold", threshold]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("by chance: not known, as ") == bool(reason)
+    assert reason in last
 
 
 def test_close_events_count_as_one_alarm_where_they_are_merged(

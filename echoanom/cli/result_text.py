@@ -17,6 +17,12 @@ _SOURCES = {
     "scores": "of these very scores, as no calibration came with them",
     "number": "as given",
 }
+_TOO_FEW = "the days held back in training have too few events to tell"
+_NO_RATES = {
+    "calibration": _TOO_FEW,
+    "scores": "no calibration came with the scores",
+    "number": f"{_TOO_FEW}, or no calibration came with the scores",
+}
 
 
 def event_lines(
@@ -70,6 +76,8 @@ def event_lines(
                 left=["kind", "where"],
             ),
         ]
+    if unusual and all(event["alarms_per_day"] is None for event in events):
+        lines += ["", f"by chance: not known, as {_NO_RATES[threshold.source]}"]
     return lines
 
 
