@@ -7,11 +7,13 @@ its state after each epoch makes it resumable.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import logging
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from echoanom.checkpoints import Checkpoint, TrainingState
@@ -210,6 +212,8 @@ class Fitting:
     def weigh(self, model: Model) -> Weighing | None:
         """Find what a network's errors count for, from those on the held-back days.
 
+        Of a column that was not observed on them, those on the days to train on tell.
+
         Parameters
         ----------
         model : Model
@@ -224,14 +228,23 @@ class Fitting:
         if not used.reproduces:
             return None
         columns, size = self.dataset.columns, self.window.size
-        errors, cells = sum_errors(
+        summed = functools.partial(
+            sum_errors,
             self.dataset,
-            self.holdout.validation,
-            used.errors_of(),
-            self.normalization,
-            self._in_order(),
-            self.progress,
+            errors_of=used.errors_of(),
+            normalization=self.normalization,
+            options=self._in_order(),
+            progress=self.progress,
         )
+        errors, cells = summed(runs=self.holdout.validation)
+        varies = self.normalization.varies
+        hidden = (cells == 0) & (True if varies is None else varies)
+        if hidden.any():
+            before, seen = summed(runs=self.holdout.training)
+            errors, cells = (
+                np.where(hidden, earlier, later)
+                for earlier, later in ((before, errors), (seen, cells))
+            )
         return weigh(columns, size, self.normalization, errors, cells)
 
     def calibrate(self, model: Model, weighing: Weighing | None) -> Calibration:

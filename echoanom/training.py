@@ -145,7 +145,8 @@ def train(
         elif checkpoint.exists() and not resume:
             raise TrainingError(
                 f"{model_dir}: must be a folder without a model, but holds a training"
-                " that was interrupted; resume it, overwrite it, or take another folder"
+                " that was interrupted; resume it or overwrite it (--resume, --overwrite), or"
+                " take another folder"
             )
         runs = select(dataset.runs, dataset.period_s, include, exclude)
         holdout = hold_back(runs, dataset.period_s, window.size, training.validation)
@@ -287,7 +288,7 @@ def _finished(model_dir: str, resume: bool, checkpoint: Checkpoint) -> Artifact:
     if not resume:
         raise TrainingError(
             f"{model_dir}: must be a folder without a model, but holds one; overwrite"
-            " it, or take another folder"
+            " it (--overwrite), or take another folder"
         )
     artifact = load_artifact(model_dir)
     record = artifact.record

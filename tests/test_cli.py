@@ -451,7 +451,7 @@ def test_evaluate_holds_scores_against_labels(
     assert main(["evaluate", str(scores), str(labels)]) == 0
     out = capsys.readouterr().out
     assert "average precision 1.000" in out
-    assert "1 event, 1 on a label" in out
+    assert "1 event above " in out and ", 1 on a label" in out
     events = tmp_path / "events.csv"
     main(["detect", str(scores), "--out", str(events)])
     capsys.readouterr()

@@ -138,7 +138,7 @@ def test_marks_of_a_report_are_told_apart(files: Path, capsys: Capture) -> None:
         "1 label marked unsure: 6 rows not judged",
         "1 event not judged",
     ]
-    assert out[6].startswith("2 events, 1 on a label; 1 of 1 label found")
+    assert out[6].startswith("2 events above 4, 1 on a label; 1 of 1 label found")
     arguments = ("good.csv", "weak.csv", "marks.csv", "--threshold", "4")
     assert run(files, *arguments) == 0
     assert "good.csv: 1 event not judged" in capsys.readouterr().out

@@ -70,6 +70,27 @@ def test_usual_rows_score_about_one(plain: tuple[Dataset, Artifact]) -> None:
     assert 0.2 < np.nanmedian(table.score) < 5
 
 
+def test_a_sensor_that_the_held_back_day_lacks_counts_by_the_days_before(
+    tmp_path: Path,
+) -> None:
+    def wide_and_silent(sensors: Any) -> None:
+        # Oxygen is all noise: its error is unlike those of the other sensor's columns.
+        rng = np.random.default_rng(5)
+        for table in sensors["oxygen"].values():
+            table["oxygen"] = rng.normal(size=len(table))
+        del sensors["oxygen"][max(sensors["oxygen"])]
+
+    dataset = observatory(tmp_path, wide_and_silent)
+    artifact = fit(dataset, tmp_path / "model")
+    assert artifact.weighing is not None
+    table = score(dataset, artifact)
+    oxygen = [column.sensor for column in table.columns].index("oxygen")
+    first = table.times < table.times[0] + 3 * 86_400
+    usual = table.score[first] * table.shares[first, oxygen]
+    assert 0.5 < np.nanmean(usual) < 2
+    assert artifact.weighing.spread[oxygen] > 2 * artifact.weighing.spread[:2].max()
+
+
 def test_a_model_comes_back_from_its_folder(plain: tuple[Dataset, Artifact]) -> None:
     dataset, artifact = plain
     again = score(dataset, load_artifact(artifact.path))

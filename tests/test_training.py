@@ -304,13 +304,14 @@ def test_resuming_with_another_dataset_is_refused(undisturbed, tmp_path):
 
 
 def test_a_folder_with_a_model_is_refused(undisturbed, dataset):
-    with pytest.raises(TrainingError, match="holds one; overwrite it"):
+    with pytest.raises(TrainingError, match="holds one; overwrite it \\(--overwrite"):
         run(dataset, undisturbed.path)
 
 
 def test_a_folder_with_an_interrupted_training_is_refused(dataset, tmp_path):
     interrupt(dataset, str(tmp_path), 2)
-    with pytest.raises(TrainingError, match="interrupted; resume it, overwrite it"):
+    message = "interrupted; resume it or overwrite it \\(--resume"
+    with pytest.raises(TrainingError, match=message):
         run(dataset, str(tmp_path))
 
 

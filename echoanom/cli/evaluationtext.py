@@ -37,8 +37,10 @@ def evaluation_lines(found: Mapping[str, Any]) -> list[str]:
     ]
     events = found["by_event"]
     if events:
+        threshold = found["threshold"]
+        above = "" if threshold is None else f" above {threshold:.4g}"
         lines += [
-            f"{count(events['events'], 'event')}, {events['true_events']:,} on a label;"
+            f"{count(events['events'], 'event')}{above}, {events['true_events']:,} on a label;"
             f" {events['found_labels']:,} of {count(events['labels'], 'label')} found;"
             f" {events['false_alarms_per_day']:.3g} false alarms a day;"
             f" {percent(events['alarm_share'])} of the rows in events",
@@ -94,11 +96,12 @@ def comparison_lines(compared: Sequence[Mapping[str, Any]]) -> list[str]:
         lines += [
             "",
             *table_lines(
-                ["events", "precision", "recall", "F1", "affiliation F1"]
+                ["events", "threshold", "precision", "recall", "F1", "affiliation F1"]
                 + ["false alarms a day", "median delay"],
                 [
                     [
                         one["scores"],
+                        "" if one["threshold"] is None else f"{one['threshold']:.4g}",
                         _number(one["by_event"]["precision"]),
                         _number(one["by_event"]["recall"]),
                         _with_interval(one, "event_f1"),
