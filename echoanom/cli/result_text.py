@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from echoanom.cli.wording import count, percent, table_lines
-from echoanom.pagetext import how_often
 
 if TYPE_CHECKING:
     from echoanom.scores import ScoreTable
@@ -44,6 +43,8 @@ def event_lines(
     list of str
         Lines.
     """
+    from echoanom.pagetext import how_often
+
     rule = "" if threshold.source == "number" else f"{threshold.rule} "
     unusual = sum(event["kind"] == "unusual" for event in events)
     outages = len(events) - unusual
