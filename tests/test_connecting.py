@@ -251,7 +251,7 @@ def test_scores_of_one_thread_are_the_same_on_processes_of_this_machine(tmp_path
 
 
 def test_processes_are_only_chosen_where_they_are_started(capsys, tmp_path):
-    line = ["score", "a", "--model", "b", "--out", "c", "--workers", "2"]
+    line = ["score", "a", "--model", "b", "--out", "c.csv", "--workers", "2"]
     assert main(line) == 2
     assert "--workers goes with --dask local" in capsys.readouterr().err
     assert main([*line, "--dask", "tcp://127.0.0.1:1"]) == 2

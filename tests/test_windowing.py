@@ -150,7 +150,7 @@ def test_a_window_longer_than_every_run_names_the_longest():
 
 def test_an_index_without_runs_has_no_window():
     empty = RunTable(*(np.empty(0, np.int64) for _ in dataclasses.fields(RunTable)))
-    with pytest.raises(WindowError, match="0 runs"):
+    with pytest.raises(WindowError, match="there are no rows"):
         WindowIndex(empty, WindowOptions())
 
 
