@@ -159,11 +159,29 @@ def _sandy_creek(data: Path, folder: Path, seed: int, toy: bool) -> list[Series]
     return [_first_rows("sandy creek", table, folder, 285)]
 
 
-def _skab(data: Path, folder: Path, seed: int, toy: bool) -> list[Series]:
+def skab_files(data: Path, toy: bool = False) -> list[Path]:
+    """List the files of SKAB that are measured.
+
+    Parameters
+    ----------
+    data : Path
+        Its folder.
+    toy : bool
+        As few as it goes.
+
+    Returns
+    -------
+    list of Path
+        Those of the experiments *valve1* and *other*.
+    """
     paths = [data / "valve1" / f"{number}.csv" for number in range(16)]
     paths += [data / "other" / f"{number}.csv" for number in range(1, 10)]
+    return paths[:2] if toy else paths
+
+
+def _skab(data: Path, folder: Path, seed: int, toy: bool) -> list[Series]:
     found = []
-    for path in paths[:2] if toy else paths:
+    for path in skab_files(data, toy):
         table = pd.read_csv(path, sep=";").drop(columns="changepoint")
         table = table.rename(columns={"datetime": "timestamp"})
         name = f"{path.parent.name}-{path.stem}"

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 import skab_protocol
 from numpy.typing import NDArray
+from observatories import OBSERVATORIES, skab_files
 from skab_protocol import Counts
 
 ROWS, SIZE = 400, 60
@@ -143,10 +144,7 @@ def judged(
         ``f1``, ``far`` and ``mar`` [%].
     """
     return Counts.total(
-        Counts.of(
-            file.outliers(error, factor)[ROWS:],
-            file.labelled[ROWS:],
-        )
+        Counts.of(file.outliers(error, factor)[ROWS:], file.labelled[ROWS:])
         for file, error in zip(files, errors, strict=True)
     ).rates()
 
@@ -198,17 +196,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        1 if there is no file of SKAB.
+        0.
     """
     parser = measuring.parser(__doc__)
     parser.add_argument("--data", default="../shared/data", help="the published data")
     options = parser.parse_args(arguments)
-    folder = Path(options.data) / "skab"
-    paths = [*sorted(folder.glob("valve1/*.csv")), *sorted(folder.glob("other/*.csv"))]
-    if not paths:
-        print(f"SKAB is not in {options.data}", file=sys.stderr)
-        return 1
-    files = [File.read(path) for path in (paths[:2] if options.toy else paths)]
+    folder = Path(options.data) / OBSERVATORIES["skab"].file
+    if not folder.exists():
+        print(f"left out: {folder} is not there, and no figure is written")
+        return 0
+    files = [File.read(path) for path in skab_files(folder, options.toy)]
     lines = []
     for count, share in itertools.product(COMPONENTS, SHARES):
         rests = [file.residuals(count, share) for file in files]

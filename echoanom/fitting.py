@@ -241,10 +241,8 @@ class Fitting:
         hidden = (cells == 0) & (True if varies is None else varies)
         if hidden.any():
             before, seen = summed(runs=self.holdout.training)
-            errors, cells = (
-                np.where(hidden, earlier, later)
-                for earlier, later in ((before, errors), (seen, cells))
-            )
+            errors = np.where(hidden, before, errors)
+            cells = np.where(hidden, seen, cells)
         return weigh(columns, size, self.normalization, errors, cells)
 
     def calibrate(self, model: Model, weighing: Weighing | None) -> Calibration:

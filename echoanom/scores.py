@@ -427,10 +427,9 @@ def _read_shares(path: str) -> NDArray[np.float16]:
         else:
             content = io.BytesIO(storage.read_bytes(path))
             shares = np.load(content, allow_pickle=False)
-    except ValueError as error:
-        # NumPy would say how to load it unsafely.
-        reason = "" if "allow_pickle" in str(error) else f": {error}"
+    except ValueError:
+        # NumPy's own words may say how to load it unsafely.
         raise ScoresError(
-            f"{path}: must be a NumPy array of numbers{reason}; score again"
+            f"{path}: must be a NumPy array of numbers, but is not; score again"
         ) from None
     return np.asanyarray(shares, dtype=np.float16)

@@ -16,9 +16,8 @@ from echoanom.weighing import Weighing
 Reproduce = Callable[[tf.Tensor], tf.Tensor]
 """Maps windows, float32 (B, T, C), normalised and without NaN, to their reproduction."""
 
-# From the second on they are made where cells are missing alone. At the end of a gap two
-# left short peaks that were most of a simulated sea's false alarms; eight are no better
-# than four.
+# From the second on they are made where cells are missing alone. Two leave short peaks at
+# the end of a gap.
 _PASSES = 4
 
 

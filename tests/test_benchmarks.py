@@ -318,3 +318,14 @@ def test_records_that_are_not_there_are_left_out_and_named(tmp_path: Path) -> No
     assert {line["set"] for line in found["results"]} == {"simulated"}
     assert len(found["left_out"]) == 5
     assert found["left_out"]["gecco"].startswith("gecco2018/gecco2018_train.csv.gz is")
+
+
+@pytest.mark.slow
+def test_without_the_files_of_skab_no_trial_is_written(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    script = [sys.executable, BENCHMARKS / "skab_trials.py", "--data", tmp_path]
+    done = subprocess.run(
+        [*script, "--json", figures], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "left out: " in done.stdout
+    assert not figures.exists()

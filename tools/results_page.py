@@ -277,9 +277,8 @@ def _limits(trials: Figures) -> str:
         f" fitted to {100 * first['share']:.0f} %, {first['error']} errors; FAR"
         f" {first['far']:.1f} %, MAR {first['mar']:.1f} %), and with another factor than"
         f" 4/3, chosen by the labels, too, {known:.3f}. It raises false alarms in"
-        f" {before}, and {after}: the loop drifts away from its first 400 rows, and it"
-        " does not come back at once when the label ends. No way of scoring that was"
-        " tried tells that from a fault."
+        f" {before}, and {after}: rows there differ as much from those to train on as"
+        " some faults do."
     )
 
 
